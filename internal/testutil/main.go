@@ -1,0 +1,63 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package testutil
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// Main is the body of a package's TestMain: roles first (the test binary plays
+// every process), then the tests, then the count of what they left behind.
+//
+//	func TestMain(m *testing.M) { testutil.Main(m, tfork.Dispatch) }
+//
+// dispatch, which may be nil, is called before anything else; settle, called
+// after the tests, ends what the package keeps on purpose (an idle waiter).
+func Main(m *testing.M, dispatch func(), settle ...func()) {
+	if dispatch != nil {
+		dispatch()
+	}
+	runHelper()
+	flag.Parse()
+	before := takeCensus()
+	code := m.Run()
+	for _, f := range settle {
+		f()
+	}
+	// Fuzzing and benchmark runs start processes of the testing package's own.
+	if code == 0 && flag.Lookup("test.fuzz").Value.String() == "" {
+		if leaks := before.leaksWithin(10 * time.Second); leaks != "" {
+			fmt.Fprintf(os.Stderr, "tests left behind:\n%s", leaks)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Poll calls ok until it is true, for at most d, and fails the test then.
+func Poll(t testing.TB, d time.Duration, what string, ok func() bool) {
+	t.Helper()
+	if !PollFor(d, ok) {
+		t.Fatalf("not within %v: %s", d, what)
+	}
+}
+
+// PollFor calls ok until it is true, for at most d, and tells which it was.
+func PollFor(d time.Duration, ok func() bool) bool {
+	pause := 50 * time.Microsecond
+	for deadline := time.Now().Add(d); ; {
+		if ok() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, 20*time.Millisecond)
+	}
+}
