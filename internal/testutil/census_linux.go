@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // census counts what a test run must not leave behind.
@@ -77,6 +79,20 @@ func FDsOf(pid int) map[string]string {
 	for _, e := range entries {
 		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil {
 			fds[e.Name()] = to
+		}
+	}
+	return fds
+}
+
+// InheritableFDs returns those of [FDs] that an executed program would get:
+// what this process itself was given.
+func InheritableFDs() map[string]string {
+	fds := FDs()
+	for fd := range fds {
+		n, _ := strconv.Atoi(fd)
+		flags, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			delete(fds, fd)
 		}
 	}
 	return fds

@@ -21,6 +21,18 @@ func TestTiny_ExitsWithItsCode(t *testing.T) {
 	}
 }
 
+func TestTinyPause_LivesUntilKilled(t *testing.T) {
+	c := exec.Command(TinyPause(t))
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	Poll(t, 10*time.Second, "it sleeps", func() bool { return StateOf(c.Process.Pid) == "S" })
+	c.Process.Kill()
+	if err := c.Wait(); err == nil || err.Error() != "signal: killed" {
+		t.Errorf("ended by itself: %v", err)
+	}
+}
+
 func TestHelper_RunsInThisBinary(t *testing.T) {
 	c := exec.Command(Exe())
 	c.Env = HelperEnv(helperExit)

@@ -1,0 +1,159 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tfork
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/boot"
+	"github.com/seed-cb702d51/tfork-go/internal/role"
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
+)
+
+// boot adds to l what makes the new process run c's function: a memory file
+// with the record and the payload, the lifeline, the role marker. The
+// returned function must be called when the worker has ended, or was not
+// started.
+func (c *Cmd) boot(l *launch) (release func(), err error) {
+	l.path = role.Exe
+	if c.Title == "" {
+		l.args = append([]string{c.function}, l.args[1:]...)
+	}
+	fd, err := bootFile(boot.Record{Name: c.function, Files: len(c.ExtraFiles), Payload: uint64(len(c.Payload))}, c.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("tfork: worker function %q: %w", c.function, err)
+	}
+	c.childFDs = append(c.childFDs, childFD(fd))
+	life, err := grabLifeline()
+	if err != nil {
+		return nil, fmt.Errorf("tfork: worker function %q: %w", c.function, err)
+	}
+	for i, f := range c.ExtraFiles {
+		if f == nil {
+			// A closed descriptor would be taken by the new process's runtime
+			// before it could be looked at: the boot record marks the place.
+			l.files[3+i] = uintptr(fd)
+		}
+	}
+	l.env = append(l.env, role.Role{Kind: role.Worker, FD: len(l.files)}.Marker())
+	l.files = append(l.files, uintptr(fd), uintptr(life))
+	return releaseLifeline, nil
+}
+
+// payloadOffset is where the payload begins, so that it can be mapped.
+func payloadOffset() int64 { return int64(max(os.Getpagesize(), boot.MaxSize)) }
+
+// bootFile returns a sealed memory file: nobody can change it any more, so the
+// worker may map it.
+func bootFile(r boot.Record, payload []byte) (int, error) {
+	fd, err := memfd("tfork-boot")
+	if err != nil {
+		return -1, err
+	}
+	var undo sys.Cleanup
+	defer undo.Run()
+	undo.Add(func() { unix.Close(fd) })
+	if err := checkFileSize(payloadOffset() + int64(len(payload))); err != nil {
+		return -1, err
+	}
+	if err := pwriteAll(fd, boot.Append(nil, r), 0); err != nil {
+		return -1, err
+	}
+	if err := pwriteAll(fd, payload, payloadOffset()); err != nil {
+		return -1, err
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return -1, os.NewSyscallError("fcntl F_ADD_SEALS", err)
+	}
+	undo.Disarm()
+	return fd, nil
+}
+
+// memfd makes a memory file that can be sealed. MFD_NOEXEC_SEAL (Linux 6.3) is
+// demanded by some systems (sysctl vm.memfd_noexec) and unknown to others.
+func memfd(name string) (int, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL {
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	return fd, os.NewSyscallError("memfd_create", err)
+}
+
+// checkFileSize refuses what would raise SIGXFSZ, which ends a Go program.
+func checkFileSize(size int64) error {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &lim); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	if uint64(size) > lim.Cur {
+		return fmt.Errorf("payload needs a memory file of %d bytes, and RLIMIT_FSIZE is %d: %w", size, lim.Cur, unix.EFBIG)
+	}
+	return nil
+}
+
+func pwriteAll(fd int, b []byte, off int64) error {
+	for len(b) > 0 {
+		n, err := unix.Pwrite(fd, b[:min(len(b), 1<<30)], off)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return os.NewSyscallError("pwrite", err)
+		}
+		b, off = b[n:], off+int64(n)
+	}
+	return nil
+}
+
+// readBoot returns what is in the memory file.
+func readBoot(fd int) (r boot.Record, payload []byte, err error) {
+	header := make([]byte, boot.MaxSize)
+	n, err := unix.Pread(fd, header, 0)
+	if err != nil {
+		return r, nil, os.NewSyscallError("pread", err)
+	}
+	if r, err = boot.Parse(header[:n]); err != nil || r.Payload == 0 {
+		return r, nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return r, nil, os.NewSyscallError("fstat", err)
+	}
+	if st.Size < 0 || uint64(st.Size) != uint64(payloadOffset())+r.Payload {
+		return r, nil, errors.New("boot record does not fit its file")
+	}
+	payload, err = mapPayload(fd, int(r.Payload))
+	return r, payload, err
+}
+
+// copyPayload is the size up to which a payload is copied: a mapping costs
+// more below that.
+const copyPayload = 256 << 10
+
+func mapPayload(fd, size int) ([]byte, error) {
+	if size > copyPayload {
+		b, err := unix.Mmap(fd, payloadOffset(), size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+		return b, os.NewSyscallError("mmap", err)
+	}
+	b := make([]byte, size)
+	for done := 0; done < size; {
+		n, err := unix.Pread(fd, b[done:], payloadOffset()+int64(done))
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, os.NewSyscallError("pread", err)
+		case n == 0:
+			return nil, errors.New("payload is cut off")
+		}
+		done += n
+	}
+	return b, nil
+}

@@ -1,0 +1,8 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package tfork
+
+func settle() {}

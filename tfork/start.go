@@ -1,0 +1,157 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tfork
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"slices"
+	"syscall"
+)
+
+// launch is everything that a strategy needs to start one worker. What it
+// refers to is lent for the time of the start.
+type launch struct {
+	path      string
+	args, env []string
+	dir       string
+	files     []uintptr // of the worker, by number; ^0: closed
+	sys       *syscall.SysProcAttr
+	dedicated bool
+}
+
+// Start starts the worker. On success Process is set and [Cmd.Wait] must be
+// called later to free what the Cmd holds.
+//
+// It blocks until the worker's program is being executed, so an error of that
+// (an [*os.PathError] with Op "fork/exec") is an error of Start. A second call
+// is an error, also after a failed first one. With an error nothing is left
+// behind: no process, no descriptor, no goroutine.
+//
+// A field that the strategy cannot honour is refused with an error that names
+// it.
+func (c *Cmd) Start() error {
+	if !c.firstStart() {
+		return errors.New("exec: already started")
+	}
+	err := c.start()
+	closeAll(c.childFDs)
+	c.childFDs = nil
+	if err != nil {
+		closeAll(c.pipes)
+		c.pipes, c.copies = nil, nil
+		return err
+	}
+	c.startCopies()
+	c.watchContext()
+	return nil
+}
+
+func (c *Cmd) start() error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	l, settle, err := c.prepare()
+	if err != nil {
+		return err
+	}
+	defer runtime.KeepAlive(c) // its files are in l by number
+	p, err := c.startProcess(l, settle)
+	if err != nil {
+		settle.ended()
+		return err
+	}
+	c.Process = p
+	return nil
+}
+
+// check finds what is wrong with c before anything is opened.
+func (c *Cmd) check() error {
+	if c.Path == "" && c.Err == nil {
+		c.Err = errors.New("exec: no command")
+	}
+	switch {
+	case c.Err != nil:
+		return c.Err
+	case c.Cancel != nil && c.ctx == nil:
+		return errors.New("exec: command with a non-nil Cancel was not created with CommandContext")
+	case c.Payload != nil && c.function == "":
+		return errors.New("tfork: Payload is for worker functions: make the Cmd with Func")
+	}
+	if c.function != "" {
+		if err := checkFunc(c.function); err != nil {
+			return err
+		}
+	}
+	if c.ctx != nil {
+		return c.ctx.Err()
+	}
+	return nil
+}
+
+// prepare opens what the worker needs. Descriptors that only the start needs
+// are in c.childFDs.
+func (c *Cmd) prepare() (l *launch, settle settler, err error) {
+	l = &launch{path: c.Path, args: c.argv(), dir: c.Dir, sys: c.SysProcAttr, dedicated: c.Dedicated}
+	l.files, err = c.stdio(make([]uintptr, 0, 8))
+	if err != nil {
+		return nil, settle, err
+	}
+	for _, f := range c.ExtraFiles {
+		l.files = append(l.files, blockingFD(f))
+	}
+	if l.env, err = c.environ(); err != nil {
+		return nil, settle, err
+	}
+	if err := checkDir(l); err != nil {
+		return nil, settle, err
+	}
+	if c.function != "" {
+		settle.release, err = c.boot(l)
+	}
+	return l, settle, err
+}
+
+// checkDir makes the error of a bad Dir clearer than exec would. With system
+// attributes (a chroot, another user) only the worker itself can tell.
+func checkDir(l *launch) error {
+	if l.dir == "" || l.sys != nil {
+		return nil
+	}
+	_, err := os.Stat(l.dir)
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		pe.Op = "chdir"
+	}
+	return err
+}
+
+// startProcess tries the strategies that c allows, in order. Only a strategy
+// that is not supported here makes room for the next one.
+func (c *Cmd) startProcess(l *launch, settle settler) (*Process, error) {
+	options, err := c.options()
+	if err != nil {
+		return nil, err
+	}
+	var refused []error
+	for _, o := range options {
+		pid, h, err := o.start(l)
+		if err == nil {
+			return newProcess(pid, h, o.choice, settle), nil
+		}
+		var errno syscall.Errno
+		if errors.As(err, &errno) && err == error(errno) {
+			err = &os.PathError{Op: "fork/exec", Path: l.path, Err: err}
+		}
+		if !errors.Is(err, ErrNotSupported) {
+			return nil, err
+		}
+		refused = append(refused, err)
+	}
+	if len(refused) == 1 {
+		return nil, refused[0]
+	}
+	return nil, errors.Join(slices.Clip(refused)...)
+}
