@@ -1,0 +1,102 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package waiter
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/role"
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
+)
+
+// argv0 is the name under which ps shows a waiter.
+const argv0 = "tfork-waiter"
+
+// waiterFD is the number of the waiter's end of the socket in the waiter.
+const waiterFD = 3
+
+// waiterEnv is the waiter's whole environment, beside its role. The settings
+// are the Go runtime's own:
+var waiterEnv = []string{
+	// It opens no cgroup files to find its CPU limit,
+	"GODEBUG=containermaxprocs=0,updatemaxprocs=0",
+	// has room for the threads that come back from a system call at the same
+	// time (they would wait for each other otherwise, up to 10 ms),
+	"GOMAXPROCS=8",
+	// and does not hide a race that is found in it: its standard error is
+	// /dev/null.
+	"GORACE=halt_on_error=1 atexit_sleep_ms=0",
+}
+
+// launch starts a waiter. It does not wait for it: a request that is sent at
+// once is served as soon as the waiter can.
+func launch() (*conn, error) {
+	var undo sys.Cleanup
+	defer undo.Run()
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	undo.Add(func() { ours.Close() })
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+
+	marker := role.Role{Kind: role.Waiter, FD: waiterFD}.Marker()
+	proc, err := os.StartProcess(role.Exe, []string{argv0}, &os.ProcAttr{
+		Env:   append([]string{marker}, waiterEnv...),
+		Files: []*os.File{null, null, null, theirs},
+	})
+	if err != nil {
+		// Not the error of the worker's own exec: it must not look like one.
+		var pe *os.PathError
+		if errors.As(err, &pe) {
+			return nil, fmt.Errorf("start of a waiter: %w", os.NewSyscallError("fork/exec "+pe.Path, pe.Err))
+		}
+		return nil, fmt.Errorf("start of a waiter: %w", err)
+	}
+	undo.Disarm()
+	return serveCaller(proc, ours)
+}
+
+// serveCaller makes the connection of a started waiter.
+func serveCaller(proc *os.Process, ours *os.File) (*conn, error) {
+	raw, err := ours.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{
+		proc: proc, waiterPid: proc.Pid, file: ours, raw: raw,
+		gone:    make(chan struct{}),
+		workers: map[uint64]*Worker{},
+		signals: map[uint64]chan uint32{},
+	}
+	go c.read()
+	return c, nil
+}
+
+// socketPair makes the two ends. The kernel stamps what goes to theirs with
+// the sender's credentials from the first message on.
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_PASSCRED, 1))
+	if err == nil {
+		err = os.NewSyscallError("fcntl", unix.SetNonblock(fds[0], true))
+	}
+	if err != nil {
+		closeAll(fds[:])
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "tfork-waiter socket"), os.NewFile(uintptr(fds[1]), "tfork-waiter socket"), nil
+}

@@ -1,0 +1,145 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package waiter
+
+import (
+	"errors"
+	"io"
+	"math"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/wire"
+)
+
+// message is one that came from the caller. Its descriptors are the
+// receiver's to close.
+type message struct {
+	wire.Header
+	payload []byte
+	fds     []int
+	// full says that descriptors are missing: our table has no room for them.
+	full bool
+}
+
+// errProtocol says that whoever sent a message is not the caller as we know it.
+var errProtocol = errors.New("protocol violation")
+
+// next receives one message. io.EOF is the caller's end. A message that breaks
+// the protocol ends the process: nothing is known about the other end then.
+func (t *thread) next() (message, error) {
+	for {
+		n, oobn, flags, err := t.receive(t.buf, t.oob)
+		if err != nil || n == 0 {
+			return message{}, io.EOF
+		}
+		m, err := t.parse(t.buf[:n], t.oob[:oobn], flags)
+		if err == nil {
+			return m, nil
+		}
+		t.exit(exitProtocol)
+	}
+}
+
+// parse checks the kernel's stamp first, then the bytes.
+func (t *thread) parse(msg, oob []byte, flags int) (message, error) {
+	fds, stamp, err := control(oob)
+	m := message{fds: fds, full: flags&unix.MSG_CTRUNC != 0}
+	switch {
+	case err != nil:
+	case stamp == nil || *stamp != t.caller || flags&unix.MSG_TRUNC != 0:
+		err = errProtocol
+	default:
+		m.Header, m.payload, err = wire.Parse(msg)
+	}
+	if err == nil && m.Kind != wire.Spawn && (m.Kind != wire.Signal || len(fds) > 0) {
+		err = errProtocol
+	}
+	if err != nil {
+		closeAll(fds)
+		return message{}, err
+	}
+	return m, nil
+}
+
+// unpack takes body and descriptors out of their carriers. The descriptors in
+// m stay the receiver's to close, and those that are added to them.
+func (m *message) unpack() (body []byte, fds []int, err error) {
+	e, body, err := wire.ParseEnvelope(m.payload)
+	if err != nil || m.full {
+		return nil, nil, err
+	}
+	fds = m.fds
+	if e.Carrier&wire.BodyInMemfd != 0 {
+		if len(fds) == 0 {
+			return nil, nil, errProtocol
+		}
+		if body, err = readBody(fds[0], int(e.Body)); err != nil {
+			return nil, nil, err
+		}
+		fds = fds[1:]
+	}
+	if e.Carrier&wire.FilesInSocket != 0 {
+		if len(fds) != 1 {
+			return nil, nil, errProtocol
+		}
+		if err := m.drain(fds[0], int(e.Files)); err != nil {
+			return nil, nil, err
+		}
+		fds = m.fds[len(m.fds)-int(e.Files):]
+	}
+	if len(fds) != int(e.Files) {
+		return nil, nil, errProtocol
+	}
+	return body, fds, nil
+}
+
+// drain receives n descriptors from a socket in which they are waiting, and
+// adds them to those of the message.
+func (m *message) drain(side, n int) error {
+	var b [1]byte
+	oob := make([]byte, unix.CmsgSpace(4*maxRights))
+	for n > 0 {
+		got, oobn, flags, err := recvmsg(side, b[:], oob, unix.MSG_DONTWAIT)
+		if err != nil || got != 1 {
+			return errProtocol
+		}
+		fds, err := rights(oob[:oobn])
+		m.fds = append(m.fds, fds...)
+		n -= len(fds)
+		if flags&unix.MSG_CTRUNC != 0 {
+			m.full = true
+			return nil
+		}
+		if err != nil || len(fds) == 0 || n < 0 {
+			return errProtocol
+		}
+	}
+	return nil
+}
+
+// readBody reads a sealed memfd of exactly n bytes. What is not sealed could
+// change under our eyes, or block.
+func readBody(fd, n int) ([]byte, error) {
+	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
+	if err != nil || got&seals != seals {
+		return nil, errProtocol
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Size != int64(n) || n > math.MaxInt32 {
+		return nil, errProtocol
+	}
+	body := make([]byte, n)
+	for off := 0; off < n; {
+		k, err := unix.Pread(fd, body[off:], int64(off))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || k == 0 {
+			return nil, errProtocol
+		}
+		off += k
+	}
+	return body, nil
+}

@@ -1,0 +1,187 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package waiter
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/role"
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
+	"github.com/seed-cb702d51/tfork-go/internal/wire"
+)
+
+// env is what a server does to the world around it.
+type env struct {
+	receive func(buf, oob []byte) (n, oobn, flags int, err error)
+	send    func(msg []byte, fds []int) error // never blocks: EAGAIN
+	observe func(f *facts, buf []byte) []byte // the caller
+	spawn   func(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error)
+	pidfd   func(pid int) (int, error)
+	wait    func(idType, id, options int) (sys.Waited, error)
+	kill    func(pid int, sig syscall.Signal) error
+	exit    func(code int)
+}
+
+// server is a waiter: the state that its threads share.
+type server struct {
+	env
+	caller unix.Ucred
+	// start are the facts about the caller at the waiter's start; sound tells
+	// whether the waiter itself was the same then.
+	start facts
+	sound bool
+	// own tells whether threads have a working directory and umask of their
+	// own; without, only one thread starts workers.
+	own bool
+
+	mu       sync.Mutex
+	changed  sync.Cond // a start has ended
+	byPid    map[int]*worker
+	byID     map[uint64]*worker // the same workers: started, not reaped
+	starting int                // starts on their way
+	ended    uint64             // starts that have ended
+	reaping  bool               // a thread waits for workers
+	threads  int
+	idle     int      // threads in receive
+	orphan   bool     // the caller has closed its end
+	outbox   []answer // what could not be sent yet
+}
+
+// worker is a process that the waiter has started.
+type worker struct {
+	id          uint64
+	pid         int
+	deathSignal syscall.Signal
+}
+
+func serve(fd int) {
+	if code, err := setUp(fd); err != nil {
+		exitGroup(code)
+	}
+	s := newServer(systemEnv(fd))
+	s.becomeFirst()
+	s.mu.Lock()
+	s.reply(wire.AppendReady(nil), nil)
+	s.mu.Unlock()
+	s.newThread().run()
+	select {} // the caller is gone; the last worker's end is the process's
+}
+
+// exitGroup ends the process at once: no deferred calls, no exit handlers.
+func exitGroup(code int) {
+	for {
+		unix.RawSyscall(unix.SYS_EXIT_GROUP, uintptr(code), 0, 0)
+	}
+}
+
+// setUp checks that the role is ours to play, and makes the process a waiter.
+func setUp(fd int) (code int, err error) {
+	if role.Secure() {
+		return role.ExitRefused, role.ErrSecure
+	}
+	if err := checkSocket(fd); err != nil {
+		return role.ExitRefused, err
+	}
+	unix.CloseOnExec(fd)
+	if err := closeInherited(fd); err != nil {
+		return exitSetup, err
+	}
+	// ps and top show the name of the file, "exe", otherwise.
+	os.WriteFile("/proc/self/comm", []byte(argv0), 0)
+	return 0, nil
+}
+
+// checkSocket refuses everything but a socket whose other end was made by our
+// parent, and makes the kernel stamp what comes through it.
+func checkSocket(fd int) error {
+	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	if parent := unix.Getppid(); int(peer.Pid) != parent || kind != unix.SOCK_SEQPACKET {
+		return fmt.Errorf("socket of type %d from process %d, parent is %d", kind, peer.Pid, parent)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	return os.NewSyscallError("fcntl", unix.SetNonblock(fd, false))
+}
+
+// closeInherited closes every descriptor that came through execve, except the
+// first three (/dev/null) and keep. What this program has opened by itself
+// since then is close-on-exec.
+func closeInherited(keep int) error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd < 3 || fd == keep {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			unix.Close(fd)
+		}
+	}
+	return nil
+}
+
+// systemEnv is the real world.
+func systemEnv(fd int) env {
+	ppid := unix.Getppid()
+	return env{
+		receive: func(buf, oob []byte) (int, int, int, error) { return recvmsg(fd, buf, oob, 0) },
+		send: func(msg []byte, fds []int) error {
+			var oob []byte
+			if len(fds) > 0 {
+				oob = unix.UnixRights(fds...)
+			}
+			return sendmsg(fd, msg, oob, unix.MSG_DONTWAIT)
+		},
+		observe: func(f *facts, buf []byte) []byte { return f.observe(ppid, buf) },
+		spawn:   syscall.ForkExec,
+		pidfd:   func(pid int) (int, error) { return unix.PidfdOpen(pid, 0) },
+		wait:    sys.WaitID,
+		kill:    syscall.Kill,
+		exit:    exitGroup,
+	}
+}
+
+// newServer takes down what the caller is at this moment.
+func newServer(e env) *server {
+	s := &server{
+		env:    e,
+		caller: unix.Ucred{Pid: int32(unix.Getppid()), Uid: uint32(unix.Getuid()), Gid: uint32(unix.Getgid())},
+		byPid:  map[int]*worker{}, byID: map[uint64]*worker{},
+	}
+	s.changed.L = &s.mu
+	var self facts
+	s.observe(&s.start, self.observe(unix.Getpid(), nil))
+	// A caller that has given something up since it started us would have a
+	// waiter that has not.
+	s.sound = string(self.kept) == string(s.start.kept) && self.pgid == s.start.pgid && self.sid == s.start.sid
+	return s
+}
+
+// becomeFirst makes the calling thread the first that serves. It alone keeps
+// the working directory that the process inherited, for a request that means
+// this one; everything else must not pin it.
+func (s *server) becomeFirst() {
+	holdSignals(s.start.ignored)
+	s.own = isolate()
+	if s.own {
+		go unix.Chdir("/")
+	}
+}

@@ -1,0 +1,249 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package waiter
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/wire"
+)
+
+// handle does what a message asks for.
+func (t *thread) handle(m message) {
+	var err error
+	switch m.Kind {
+	case wire.Spawn:
+		err = t.handleSpawn(&m)
+		closeAll(m.fds)
+	case wire.Signal:
+		err = t.handleSignal(m)
+	}
+	if err != nil {
+		t.exit(exitProtocol)
+		return
+	}
+	if t.takeReaping() {
+		if t.own {
+			t.reapWorkers()
+		} else {
+			go t.reapWorkers() // the only thread that starts workers stays free
+		}
+	}
+}
+
+// handleSignal signals a worker unless it has been reaped: both happen under
+// the same lock, so the pid is still the worker's.
+func (s *server) handleSignal(m message) error {
+	ask, err := wire.ParseSignal(m.payload)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	errno := syscall.ESRCH
+	if w := s.byID[ask.Worker]; w != nil {
+		errno = errnoOf(s.kill(w.pid, syscall.Signal(ask.Signal)))
+	}
+	s.reply(wire.AppendSignaled(nil, m.ID, uint32(errno)), nil)
+	return nil
+}
+
+// errnoOf returns the errno in err, 0 for nil.
+func errnoOf(err error) syscall.Errno {
+	var errno syscall.Errno
+	if err == nil || errors.As(err, &errno) {
+		return errno
+	}
+	return syscall.EINVAL
+}
+
+// handleSpawn starts a worker, or says why not. An error is a violation of the
+// protocol.
+func (t *thread) handleSpawn(m *message) error {
+	body, fds, err := m.unpack()
+	if err != nil {
+		return err
+	}
+	if m.full {
+		t.refuse(m.ID, wire.RefusedInfo{Reason: wire.ByKernel, Errno: uint32(unix.EMFILE)})
+		return nil
+	}
+	q, err := wire.ParseRequest(body)
+	if err != nil {
+		return err
+	}
+	if q.Files() != len(fds) {
+		return errProtocol
+	}
+	attr, cwd, err := procAttr(q, fds)
+	if err != nil {
+		return err
+	}
+	if !t.sameCaller() {
+		t.refuse(m.ID, wire.RefusedInfo{Reason: wire.Stale})
+		return nil
+	}
+	if err := t.begin(m.ID); err != nil {
+		return err
+	}
+	pid, err := t.start(q, attr, cwd)
+	if err != nil {
+		t.failed(m.ID, errnoOf(err))
+	} else {
+		t.started(&worker{id: m.ID, pid: pid, deathSignal: syscall.Signal(q.DeathSignal)}, q.Flags&wire.WantPidFD != 0)
+	}
+	unix.Chdir("/") // let go of the caller's directory: it pins a file system
+	return nil
+}
+
+// sameCaller asks the kernel, not the caller, whether the caller is still
+// what it was. A worker would otherwise get back what the caller has given up.
+func (t *thread) sameCaller() bool {
+	if !t.sound {
+		return false
+	}
+	t.text = t.observe(&t.now, t.text)
+	return t.now.equal(&t.server.start)
+}
+
+// begin notes that a start is on its way: until it has ended, nobody reaps a
+// process that is not known yet.
+func (s *server) begin(id uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID[id] != nil {
+		return errProtocol
+	}
+	s.starting++
+	return nil
+}
+
+// start runs the program in the caller's working directory and with its umask.
+func (t *thread) start(q *wire.Request, attr *syscall.ProcAttr, cwd int) (pid int, err error) {
+	if cwd >= 0 {
+		if err := unix.Fchdir(cwd); err != nil {
+			return 0, err
+		}
+	}
+	if t.now.umask >= 0 && t.now.umask != t.umask {
+		unix.Umask(t.now.umask)
+		t.umask = t.now.umask
+	}
+	return t.spawn(q.Path, q.Args, attr)
+}
+
+// finished notes the end of a start. Called with mu held.
+func (s *server) finished() {
+	s.starting--
+	s.ended++
+	s.changed.Broadcast()
+}
+
+func (t *thread) failed(id uint64, errno syscall.Errno) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.finished()
+	t.reply(wire.RefusedInfo{Reason: wire.ByKernel, Errno: uint32(errno)}.Append(nil, id), nil)
+	t.endIfDone()
+}
+
+// started enters a new worker and tells the caller. Nobody has reaped it yet,
+// even if it has ended: the pidfds are the worker's.
+func (s *server) started(w *worker, forUser bool) {
+	var fds []int
+	for range 1 + boolInt(forUser) {
+		if fd, err := s.pidfd(w.pid); err == nil {
+			fds = append(fds, fd)
+		}
+	}
+	info := wire.StartedInfo{Pid: uint32(w.pid), PidFDs: uint32(len(fds))}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished()
+	s.byPid[w.pid], s.byID[w.id] = w, w
+	s.reply(info.Append(nil, w.id), fds)
+	s.mourn(w)
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func (s *server) refuse(id uint64, why wire.RefusedInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reply(why.Append(nil, id), nil)
+}
+
+// procAttr puts the request's parts and its descriptors together. cwd is the
+// caller's working directory, or -1.
+func procAttr(q *wire.Request, fds []int) (attr *syscall.ProcAttr, cwd int, err error) {
+	next := func() int {
+		fd := fds[0]
+		fds = fds[1:]
+		return fd
+	}
+	cwd = -1
+	if q.Flags&wire.HasCwd != 0 {
+		cwd = next()
+	}
+	files := make([]uintptr, len(q.Slots))
+	for i, open := range q.Slots {
+		files[i] = Closed
+		if open {
+			files[i] = uintptr(next())
+		}
+	}
+	sys := sysProcAttr(q)
+	if sys.Foreground {
+		sys.Ctty = next()
+	}
+	if sys.UseCgroupFD {
+		sys.CgroupFD = next()
+	}
+	if err := check(sys, len(files)); err != nil {
+		return nil, -1, err
+	}
+	return &syscall.ProcAttr{Dir: q.Dir, Env: q.Env, Files: files, Sys: sys}, cwd, nil
+}
+
+// sysProcAttr is the inverse of addSys, without what needs descriptors. The
+// death signal is the waiter's to send, not the kernel's.
+func sysProcAttr(q *wire.Request) *syscall.SysProcAttr {
+	has := func(f wire.Flags) bool { return q.Flags&f != 0 }
+	sys := &syscall.SysProcAttr{
+		Chroot: q.Chroot, Setsid: has(wire.Setsid), Setpgid: has(wire.Setpgid), Setctty: has(wire.Setctty),
+		Noctty: has(wire.Noctty), Ctty: int(q.Ctty), Foreground: has(wire.Foreground), Pgid: int(q.Pgid),
+		Cloneflags: uintptr(q.Cloneflags), Unshareflags: uintptr(q.Unshareflags),
+		GidMappingsEnableSetgroups: has(wire.GidMappingsEnableSetgroups), UseCgroupFD: has(wire.UseCgroupFD),
+	}
+	if has(wire.HasCredential) {
+		sys.Credential = &syscall.Credential{Uid: q.UID, Gid: q.GID, Groups: q.Groups, NoSetGroups: has(wire.NoSetGroups)}
+	}
+	if has(wire.HasUIDMap) {
+		sys.UidMappings = idMappings(q.UIDMap)
+	}
+	if has(wire.HasGIDMap) {
+		sys.GidMappings = idMappings(q.GIDMap)
+	}
+	for _, c := range q.AmbientCaps {
+		sys.AmbientCaps = append(sys.AmbientCaps, uintptr(c))
+	}
+	return sys
+}
+
+// idMappings is never nil: nil would mean no mapping at all.
+func idMappings(m []wire.IDMap) []syscall.SysProcIDMap {
+	out := make([]syscall.SysProcIDMap, len(m))
+	for i, e := range m {
+		out[i] = syscall.SysProcIDMap{ContainerID: int(e.Container), HostID: int(e.Host), Size: int(e.Size)}
+	}
+	return out
+}
