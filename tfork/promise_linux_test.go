@@ -83,17 +83,21 @@ func TestPromise2_ApplicationUntouched(t *testing.T) {
 			t.Fatal(err)
 		}
 		testutil.Poll(t, patience, "application's child is a zombie", func() bool { return testutil.StateOf(mine.Pid) == "Z" })
-		settle()
 		m.command("/bin/true").Run() // what is opened once, by the runtime too, is open now
 		settle()
+		testutil.Poll(t, patience, "only the application's child is left", func() bool { return len(testutil.Children()) == 1 })
 		before := processState(t)
 		for range 20 {
 			if err := m.command("/bin/true").Run(); err != nil {
 				t.Fatal(err)
 			}
 		}
-		settle()
-		if after := processState(t); !slices.Equal(before, after) {
+		var after []string
+		if !testutil.PollFor(patience, func() bool {
+			settle() // and a dedicated waiter ends just after its worker
+			after = processState(t)
+			return slices.Equal(before, after)
+		}) {
 			t.Errorf("before: %q\nafter:  %q", before, after)
 		}
 		if st, err := mine.Wait(); err != nil || !st.Success() {

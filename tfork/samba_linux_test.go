@@ -146,6 +146,7 @@ func sambaSighandler(t *testing.T, m mode) {
 	// The handler hears of the application's own child, and reaps just that.
 	testutil.Poll(t, patience, "application's SIGCHLD", func() bool { return len(c) > 0 })
 	plain.Wait()
+	plain.Release() // a thief's success leaves the pidfd open
 	let()
 	wantExit(t, p, 123)
 }

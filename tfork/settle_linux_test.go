@@ -4,4 +4,4 @@
 package tfork
 
 // settle ends what the package keeps on purpose.
-func settle() {}
+func settle() { CloseIdle() }

@@ -18,11 +18,11 @@ import (
 )
 
 func currentSurroundings() surroundings {
-	return surroundings{
-		exitInfo:       exitInfoKept(),
-		waiter:         waiterPossible(),
-		sigchldIgnored: sys.SigchldIgnored(),
+	s := surroundings{exitInfo: exitInfoKept(), sigchldIgnored: sys.SigchldIgnored()}
+	if s.exitInfo != nil || s.sigchldIgnored {
+		s.waiter = waiterPossible() // asks the file system
 	}
+	return s
 }
 
 // exitInfoKept is nil if a worker's status survives that somebody else takes

@@ -17,6 +17,9 @@ func waiterOption(reason string) option {
 	return option{choice: choice{strategy: Waiter, reason: reason}, start: unsupportedStart}
 }
 
+// CloseIdle does nothing on this system.
+func CloseIdle() {}
+
 func waiterSupported() error { return errSystem("waiter") }
 
 func unsupportedStart(*launch) (int, handle, error) { return 0, nil, errSystem("start") }

@@ -94,7 +94,8 @@ func Thief(t testing.TB) {
 		// A thief that is blocked goes on when any child ends.
 		if p, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{}); err == nil {
 			thief.Wait()
-			p.Wait() // the thief may have had it: its error says nothing
+			p.Wait()    // the thief may have had it: its error says nothing
+			p.Release() // after an error Wait keeps the pidfd
 		}
 	})
 }
