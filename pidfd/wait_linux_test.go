@@ -5,9 +5,10 @@ package pidfd
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -35,7 +36,6 @@ func TestWait_TellsTheTruth(t *testing.T) {
 		{"after a while", "read x; exit 7", exited(7)},
 	}
 	testutil.ForEachSIGCHLD(t, func(t *testing.T) {
-		needExitInfoUnlessAlone(t)
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				c := sh(t, tt.script)
@@ -43,6 +43,9 @@ func TestWait_TellsTheTruth(t *testing.T) {
 					t.Fatal(err)
 				}
 				got, err := c.Wait(soon(t))
+				if honest(t, err) {
+					return
+				}
 				if err != nil || got.Status != tt.want {
 					t.Fatalf("Wait = %v, %v, want status %#x", got, err, tt.want)
 				}
@@ -57,10 +60,17 @@ func TestWait_TellsTheTruth(t *testing.T) {
 	})
 }
 
+// honest tells whether a lost status is said to be lost, on a kernel older than
+// 6.15 and where somebody else reaps. Anything else must be the truth.
+func honest(t *testing.T, err error) bool {
+	return !strings.Contains(t.Name(), "/default") && HaveExitInfo() != nil &&
+		errors.Is(err, ErrStatusUnknown) && errors.Is(err, ErrNotSupported)
+}
+
 // needExitInfoUnlessAlone skips where somebody else reaps and only Linux 6.15
 // could still tell the status.
 func needExitInfoUnlessAlone(t *testing.T) {
-	if filepath.Base(t.Name()) != "default" {
+	if !strings.Contains(t.Name(), "/default") {
 		needExitInfo(t)
 	}
 }
@@ -83,9 +93,7 @@ func TestWait_ThousandsOfChildren(t *testing.T) {
 	}
 	signals := []syscall.Signal{unix.SIGTERM, unix.SIGKILL, unix.SIGUSR1, unix.SIGHUP}
 	testutil.ForEachSIGCHLD(t, func(t *testing.T) {
-		needExitInfoUnlessAlone(t)
-		var next atomic.Int64
-		var wrong, stolen atomic.Int64
+		var next, wrong, stolen, lost atomic.Int64
 		var workers sync.WaitGroup
 		for range 8 {
 			workers.Go(func() {
@@ -100,7 +108,9 @@ func TestWait_ThousandsOfChildren(t *testing.T) {
 						argv, want = []string{"/bin/sh", "-c", "kill -" + strconv.Itoa(int(sig)) + " $$"}, killedBy(sig)
 					}
 					got, err := run(argv)
-					if err != nil || got.Status != want {
+					if honest(t, err) {
+						lost.Add(1)
+					} else if err != nil || got.Status != want {
 						wrong.Add(1)
 						t.Errorf("%v: %v, %v, want %#x", argv, got, err, want)
 					}
@@ -111,7 +121,7 @@ func TestWait_ThousandsOfChildren(t *testing.T) {
 			})
 		}
 		workers.Wait()
-		t.Logf("%d children, %d wrong, %d reaped by somebody else", children, wrong.Load(), stolen.Load())
+		t.Logf("%d children, %d wrong, %d lost, %d reaped by somebody else", children, wrong.Load(), lost.Load(), stolen.Load())
 	})
 }
 
