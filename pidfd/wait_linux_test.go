@@ -83,6 +83,7 @@ func needExitInfo(t *testing.T) {
 // TestWait_ThousandsOfChildren: 256 exit codes and several signals, 8 at a
 // time, whoever reaps.
 func TestWait_ThousandsOfChildren(t *testing.T) {
+	needSet(t)
 	children := 2000
 	if testing.Short() {
 		children = 300
