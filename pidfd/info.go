@@ -39,7 +39,8 @@ type Record struct {
 	Status syscall.WaitStatus
 	// CgroupID is the cgroup in which it ended, 0 if the kernel did not tell.
 	CgroupID uint64
-	// Core tells about its core dump, 0 if the kernel did not tell.
+	// Core tells about its core dump, 0 if the kernel did not tell. Linux
+	// 6.18 is silent about one that was written to a file.
 	Core CoreDump
 }
 
