@@ -69,15 +69,9 @@ func startDirect(l *launch) (int, handle, error) {
 	if users != nil {
 		*users = secondPidfd(pid, fd)
 	}
-	f, err := pidfd.New(fd)
-	if err != nil {
-		// Nothing is lost yet: the worker is our child and unreaped.
-		h := &pidHandle{pid: pid}
-		h.signal(unix.SIGKILL)
-		h.wait()
-		return 0, nil, fmt.Errorf("tfork: pidfd of worker %d: %w", pid, err)
-	}
-	return pid, &pidfdHandle{fd: f}, nil
+	h := &pidfdHandle{number: fd}
+	h.take(fd)
+	return pid, h, nil
 }
 
 // secondPidfd returns a pidfd for the user who asked for one, with flags of
@@ -103,19 +97,57 @@ func secondPidfd(pid, ours int) int {
 }
 
 // pidfdHandle collects through a pidfd.
-type pidfdHandle struct{ fd *pidfd.FD }
-
-func (h *pidfdHandle) wait() (Status, error) { return collected(h.fd.Wait(context.Background())) }
-
-func (h *pidfdHandle) try() (Status, error) { return collected(h.fd.TryWait()) }
-
-func (h *pidfdHandle) signal(sig syscall.Signal) error { return h.fd.Signal(sig) }
-
-func (h *pidfdHandle) lend(f func(uintptr)) error {
-	return h.fd.With(func(fd int) error { f(uintptr(fd)); return nil })
+type pidfdHandle struct {
+	descriptor
+	number int // of the pidfd, which is open until it was collected
 }
 
-func (h *pidfdHandle) close() { h.fd.Close() }
+func (h *pidfdHandle) wait() (Status, error) {
+	if st, ok := h.waitBriefly(); ok {
+		return st, nil
+	}
+	fd, err := h.get()
+	if err != nil {
+		return Status{}, fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return collected(fd.Wait(context.Background()))
+}
+
+func (h *pidfdHandle) try() (Status, error) {
+	fd, err := h.get()
+	if err != nil {
+		return Status{}, fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return collected(fd.TryWait())
+}
+
+// brief limits waitBriefly: so many threads at once, for so long.
+var brief = make(chan struct{}, 4)
+
+const briefTime = 1 // millisecond
+
+// waitBriefly collects a worker that ends very soon, as most do for which
+// somebody waits: to enter it into the netpoller and to be woken up from there
+// costs a tenth of what a short worker takes altogether. Whoever is not among
+// the few, or not done in time, parks.
+func (h *pidfdHandle) waitBriefly() (Status, bool) {
+	select {
+	case brief <- struct{}{}:
+	default:
+		return Status{}, false
+	}
+	fds := []unix.PollFd{{Fd: int32(h.number), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, briefTime)
+	<-brief
+	if err != nil || n == 0 {
+		return Status{}, false
+	}
+	w, err := sys.WaitID(unix.P_PIDFD, h.number, unix.WEXITED|unix.WNOHANG|unix.WALL)
+	if err != nil || w.Pid == 0 {
+		return Status{}, false // somebody else has it: that takes longer
+	}
+	return Status{wait: w.Status, rusage: &w.Rusage, source: SourceWait}, true
+}
 
 // collected turns what the pidfd tells into our words.
 func collected(e pidfd.Exit, err error) (Status, error) {

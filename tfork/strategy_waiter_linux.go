@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -61,33 +59,20 @@ func startThroughWaiter(l *launch) (int, handle, error) {
 		}
 		return 0, nil, err
 	}
+	h := &waiterHandle{worker: w}
 	fd, ok := w.TakePidFD()
 	if !ok {
 		fd = -1
 	}
-	return w.Pid(), &waiterHandle{worker: w, raw: fd}, nil
+	h.take(fd)
+	return w.Pid(), h, nil
 }
 
 // waiterHandle collects what the waiter reports. The pidfd, where there is
 // one, is for signals, and for the worker's end if the waiter is killed.
 type waiterHandle struct {
+	descriptor
 	worker *waiter.Worker
-
-	mu  sync.Mutex
-	raw int       // a pidfd that is not wrapped yet, or -1: most are never needed
-	fd  *pidfd.FD // nil: none, or not wrapped yet
-}
-
-// pidfd returns the worker's pidfd, or nil where there is none.
-func (h *waiterHandle) pidfd() *pidfd.FD {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.raw >= 0 {
-		// An error means that this system's pidfds are of no use.
-		h.fd, _ = pidfd.New(h.raw)
-		h.raw = -1
-	}
-	return h.fd
 }
 
 func (h *waiterHandle) wait() (Status, error) {
@@ -95,8 +80,8 @@ func (h *waiterHandle) wait() (Status, error) {
 	if !errors.Is(err, waiter.ErrGone) {
 		return st, err
 	}
-	fd := h.pidfd()
-	if fd == nil {
+	fd, noFD := h.get()
+	if noFD != nil {
 		return Status{}, fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return h.orphan(fd.Wait(context.Background()))
@@ -112,8 +97,8 @@ func (h *waiterHandle) try() (Status, error) {
 	if !errors.Is(err, waiter.ErrGone) {
 		return st, err
 	}
-	fd := h.pidfd()
-	if fd == nil {
+	fd, noFD := h.get()
+	if noFD != nil {
 		return Status{}, fmt.Errorf("%w: %w", ErrLost, err)
 	}
 	return h.orphan(fd.TryWait())
@@ -138,28 +123,8 @@ func (h *waiterHandle) orphan(e pidfd.Exit, err error) (Status, error) {
 }
 
 func (h *waiterHandle) signal(sig syscall.Signal) error {
-	if fd := h.pidfd(); fd != nil {
-		return fd.Signal(sig)
+	if _, err := h.get(); err != nil {
+		return h.worker.Signal(sig) // through the waiter, which knows whether it has reaped
 	}
-	return h.worker.Signal(sig)
-}
-
-func (h *waiterHandle) lend(f func(uintptr)) error {
-	fd := h.pidfd()
-	if fd == nil {
-		return os.ErrNoHandle
-	}
-	return fd.With(func(n int) error { f(uintptr(n)); return nil })
-}
-
-func (h *waiterHandle) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.raw >= 0 {
-		unix.Close(h.raw)
-		h.raw = -1
-	}
-	if h.fd != nil {
-		h.fd.Close()
-	}
+	return h.descriptor.signal(sig)
 }

@@ -1,0 +1,77 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tfork
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/pidfd"
+)
+
+// descriptor owns a worker's pidfd. It enters it into the netpoller when that
+// is needed, which it seldom is: most workers end soon, and are never
+// signalled.
+type descriptor struct {
+	mu  sync.Mutex
+	raw int       // the number while it is not in the netpoller, or -1
+	fd  *pidfd.FD // afterwards
+	err error     // why it is not there: none was given, or it is of no use
+}
+
+// errNoPidfd is for a system that gave none.
+var errNoPidfd = errors.New("there is no pidfd")
+
+// take takes the pidfd raw, or -1 where there is none.
+func (d *descriptor) take(raw int) {
+	d.raw = raw
+	if raw < 0 {
+		d.err = errNoPidfd
+	}
+}
+
+// get returns the pidfd in the netpoller.
+func (d *descriptor) get() (*pidfd.FD, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.raw >= 0 {
+		d.fd, d.err = pidfd.New(d.raw)
+		d.raw = -1
+	}
+	return d.fd, d.err
+}
+
+// signal reaches the worker or nobody. An error of get has its identity.
+func (d *descriptor) signal(sig syscall.Signal) error {
+	fd, err := d.get()
+	if err != nil {
+		return err
+	}
+	return fd.Signal(sig)
+}
+
+func (d *descriptor) lend(f func(uintptr)) error {
+	fd, err := d.get()
+	if err != nil {
+		return os.ErrNoHandle
+	}
+	return fd.With(func(n int) error { f(uintptr(n)); return nil })
+}
+
+// close is called by the one who collects, after that.
+func (d *descriptor) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.raw >= 0 {
+		unix.Close(d.raw)
+		d.raw, d.err = -1, os.ErrClosed
+	}
+	if d.fd != nil {
+		d.fd.Close()
+	}
+}
