@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"internal/feature":  {},
 	"internal/role":     {},
 	"internal/sys":      {},
+	"internal/cgroupfs": {"internal/feature"},
 	"internal/wire":     {},
 	"internal/testutil": {},
 	"internal/deps":     {},
@@ -32,14 +33,15 @@ var mayImport = map[string][]string{
 
 // mayImportOutside limits what comes from outside the standard library.
 var mayImportOutside = map[string][]string{
-	"tfork":            {"golang.org/x/sys/unix"},
-	"waiter":           {"golang.org/x/sys/unix"},
-	"pidfd":            {"golang.org/x/sys/unix"},
-	"internal/boot":    {},
-	"internal/feature": {},
-	"internal/role":    {"golang.org/x/sys/unix"},
-	"internal/sys":     {"golang.org/x/sys/unix"},
-	"internal/wire":    {},
+	"tfork":             {"golang.org/x/sys/unix"},
+	"waiter":            {"golang.org/x/sys/unix"},
+	"pidfd":             {"golang.org/x/sys/unix"},
+	"internal/boot":     {},
+	"internal/feature":  {},
+	"internal/role":     {"golang.org/x/sys/unix"},
+	"internal/sys":      {"golang.org/x/sys/unix"},
+	"internal/wire":     {},
+	"internal/cgroupfs": {"golang.org/x/sys/unix"},
 }
 
 // TestImports_DirectionHolds compares the tables with what go list says.
