@@ -15,35 +15,57 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
-// boot adds to l what makes the new process run c's function: a memory file
-// with the record and the payload, the lifeline, the role marker. The
-// returned function must be called when the worker has ended, or was not
-// started.
-func (c *Cmd) boot(l *launch) (release func(), err error) {
-	l.path = role.Exe
-	if c.Title == "" {
-		l.args = append([]string{c.function}, l.args[1:]...)
+// boot adds to l what makes the new process a role of this program that runs
+// c's function, or joins a cgroup and executes c's program: a memory file with
+// the record and the payload, the lifeline, the role marker. The returned
+// function must be called when the worker has ended, or was not started.
+func (c *Cmd) boot(l *launch, joins bool) (release func(), err error) {
+	record, payload := boot.Record{Name: c.function, Files: len(c.ExtraFiles), Joins: joins}, c.Payload
+	kind := role.Worker
+	if c.function == "" {
+		kind = role.Launcher
+		record.Name = launcherName
+		payload = boot.AppendProgram(nil, boot.Program{Path: l.path, Args: l.args, Env: l.env})
+		l.args, l.env = []string{launcherName}, nil
 	}
-	fd, err := bootFile(boot.Record{Name: c.function, Files: len(c.ExtraFiles), Payload: uint64(len(c.Payload))}, c.Payload)
+	record.Payload = uint64(len(payload))
+	fd, err := bootFile(record, payload)
 	if err != nil {
-		return nil, fmt.Errorf("tfork: worker function %q: %w", c.function, err)
+		return nil, fmt.Errorf("tfork: %s: %w", record.Name, err)
 	}
 	c.childFDs = append(c.childFDs, childFD(fd))
-	life, err := grabLifeline()
-	if err != nil {
-		return nil, fmt.Errorf("tfork: worker function %q: %w", c.function, err)
+	l.env = append(l.env, role.Role{Kind: kind, FD: len(l.files)}.Marker())
+	l.files = append(l.files, uintptr(fd))
+	if kind == role.Worker {
+		release, err = c.bootFunc(l, fd)
+		if err != nil {
+			return nil, fmt.Errorf("tfork: %s: %w", record.Name, err)
+		}
 	}
+	l.path = role.Exe
+	return release, nil
+}
+
+// bootFunc adds what only a function gets: the places of nil files, and the
+// lifeline.
+func (c *Cmd) bootFunc(l *launch, record int) (release func(), err error) {
 	for i, f := range c.ExtraFiles {
 		if f == nil {
 			// A closed descriptor would be taken by the new process's runtime
 			// before it could be looked at: the boot record marks the place.
-			l.files[3+i] = uintptr(fd)
+			l.files[3+i] = uintptr(record)
 		}
 	}
-	l.env = append(l.env, role.Role{Kind: role.Worker, FD: len(l.files)}.Marker())
-	l.files = append(l.files, uintptr(fd), uintptr(life))
+	life, err := grabLifeline()
+	if err != nil {
+		return nil, err
+	}
+	l.files = append(l.files, uintptr(life))
 	return releaseLifeline, nil
 }
+
+// launcherName is what ps shows of a launcher, for its millisecond.
+const launcherName = "tfork-launcher"
 
 // payloadOffset is where the payload begins, so that it can be mapped.
 func payloadOffset() int64 { return int64(max(os.Getpagesize(), boot.MaxSize)) }

@@ -5,4 +5,4 @@
 
 package tfork
 
-func (*Cmd) boot(*launch) (func(), error) { return nil, errSystem("worker function") }
+func (*Cmd) boot(*launch, bool) (func(), error) { return nil, errSystem("worker function") }

@@ -90,10 +90,16 @@ type Cmd struct {
 	Dedicated bool
 
 	// Cgroup is the directory of a cgroup v2 group that the worker is born in
-	// (CLONE_INTO_CGROUP, Linux 5.7). It stays the caller's, who may close it
-	// after Start. It also lets Status tell whether the OOM killer ended the
-	// worker.
+	// (CLONE_INTO_CGROUP, Linux 5.7), or where clone3 is refused joins before
+	// its first own instruction (that needs [Dispatch]): see
+	// [Process.Placement]. It stays the caller's, who may close it after
+	// Start. It also lets Status tell whether the OOM killer ended the worker.
 	Cgroup *os.File
+
+	// CgroupMove allows, as the last resort, to move the worker into Cgroup
+	// after its start. That is late: it may have forked, and memory it has
+	// touched is charged elsewhere.
+	CgroupMove bool
 
 	// Title is the worker's argv[0], in place of Args[0]. A worker function
 	// also gets its first 15 bytes as its comm, which is what ps and top show;

@@ -6,6 +6,7 @@ package tfork
 import (
 	"fmt"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -20,12 +21,15 @@ func play(r role.Role) error {
 		return runFunc(r.FD)
 	case role.Waiter:
 		return serveWaiter(r.FD)
+	case role.Launcher:
+		return runLauncher(r.FD)
 	}
 	return fmt.Errorf("role refused: %q is not played here", r.Kind)
 }
 
 // runFunc is the life of a worker function. Its descriptors, after 0, 1 and 2
-// and the ExtraFiles, are the boot record and the lifeline.
+// and the ExtraFiles, are the boot record and the lifeline, and if it joins a
+// cgroup that one's cgroup.procs and a pipe for reports.
 func runFunc(bootFD int) error {
 	r, payload, err := readBoot(bootFD)
 	if err != nil {
@@ -33,6 +37,11 @@ func runFunc(bootFD int) error {
 	}
 	if 3+r.Files != bootFD {
 		return fmt.Errorf("role refused: %d files do not end at descriptor %d", r.Files, bootFD)
+	}
+	if r.Joins {
+		if err := join(bootFD+2, bootFD+3); err != nil {
+			return err
+		}
 	}
 	files, err := extraFiles(r.Files, bootFD)
 	if err != nil {
@@ -48,9 +57,34 @@ func runFunc(bootFD int) error {
 		return fmt.Errorf("role refused: %w: %q (register it before Dispatch)", ErrNotRegistered, r.Name)
 	}
 	setComm(os.Args[0])
+	if r.Joins {
+		unix.Close(bootFD + 3) // nothing to report: the function begins
+	}
 	w := &Worker{Name: r.Name, Args: os.Args[1:], Payload: payload, Files: files, lifeline: life}
 	os.Exit(exitStatus(run(w)))
 	return nil
+}
+
+// runLauncher joins a cgroup and becomes the program. Its descriptors, after
+// those of the program, are the boot record, the cgroup's cgroup.procs and a
+// pipe for reports.
+func runLauncher(bootFD int) error {
+	r, payload, err := readBoot(bootFD)
+	if err != nil || !r.Joins {
+		return fmt.Errorf("role refused: not a launcher's record: %w", err)
+	}
+	p, err := boot.ParseProgram(payload)
+	if err != nil {
+		return fmt.Errorf("role refused: %w", err)
+	}
+	unix.Close(bootFD)
+	procs, status := bootFD+1, bootFD+2
+	if err := join(procs, status); err != nil {
+		return err
+	}
+	err = syscall.Exec(p.Path, p.Args, p.Env)
+	reportFailure(status, stageExec, err)
+	return &os.PathError{Op: "exec", Path: p.Path, Err: err}
 }
 
 // exitStatus keeps a failure from becoming 0 when the kernel cuts it to eight

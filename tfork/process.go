@@ -41,6 +41,7 @@ type Process struct {
 	Pid int
 
 	choice choice
+	placed Placement
 	h      handle
 	// settle completes a status before it is told, and afterwards gives back
 	// what only a live worker needs.
@@ -74,6 +75,9 @@ func (s settler) collected(st *Status) {
 
 // ended gives back what the live worker needed.
 func (s settler) ended() {
+	if s.evidence != nil {
+		s.evidence.close()
+	}
 	if s.release != nil {
 		s.release()
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"slices"
 	"syscall"
 )
 
@@ -53,18 +52,15 @@ func (c *Cmd) start() error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	l, settle, err := c.prepare()
-	if err != nil {
-		return err
+	l, s, err := c.prepare()
+	if err == nil {
+		defer runtime.KeepAlive(c) // its files are in l by number
+		err = c.startProcess(l, &s)
 	}
-	defer runtime.KeepAlive(c) // its files are in l by number
-	p, err := c.startProcess(l, settle)
 	if err != nil {
-		settle.ended()
-		return err
+		s.undo()
 	}
-	c.Process = p
-	return nil
+	return err
 }
 
 // check finds what is wrong with c before anything is opened.
@@ -91,27 +87,51 @@ func (c *Cmd) check() error {
 	return nil
 }
 
+// started is what a start holds besides the process.
+type started struct {
+	settler
+	place *place // nil without a cgroup
+}
+
+// undo gives everything back after a start that failed.
+func (s *started) undo() {
+	s.settler.ended()
+	if s.place != nil {
+		s.place.close(s.evidence != nil)
+	}
+}
+
 // prepare opens what the worker needs. Descriptors that only the start needs
 // are in c.childFDs.
-func (c *Cmd) prepare() (l *launch, settle settler, err error) {
+func (c *Cmd) prepare() (l *launch, s started, err error) {
 	l = &launch{path: c.Path, args: c.argv(), dir: c.Dir, sys: c.SysProcAttr, dedicated: c.Dedicated}
 	l.files, err = c.stdio(make([]uintptr, 0, 8))
 	if err != nil {
-		return nil, settle, err
+		return nil, s, err
 	}
 	for _, f := range c.ExtraFiles {
 		l.files = append(l.files, blockingFD(f))
 	}
 	if l.env, err = c.environ(); err != nil {
-		return nil, settle, err
+		return nil, s, err
 	}
-	if err := checkDir(l); err != nil {
-		return nil, settle, err
+	if err = checkDir(l); err != nil {
+		return nil, s, err
 	}
-	if c.function != "" {
-		settle.release, err = c.boot(l)
+	if s.place, err = c.locate(l); err != nil {
+		return nil, s, err
 	}
-	return l, settle, err
+	joins := s.place != nil && s.place.way == PlacedJoined
+	if c.function != "" || joins {
+		if s.release, err = c.boot(l, joins); err != nil {
+			return nil, s, err
+		}
+	}
+	if s.place != nil {
+		s.evidence = newEvidence(s.place)
+		err = s.place.enter(c, l)
+	}
+	return l, s, err
 }
 
 // checkDir makes the error of a bad Dir clearer than exec would. With system
@@ -128,30 +148,69 @@ func checkDir(l *launch) error {
 	return err
 }
 
-// startProcess tries the strategies that c allows, in order. Only a strategy
-// that is not supported here makes room for the next one.
-func (c *Cmd) startProcess(l *launch, settle settler) (*Process, error) {
+// startProcess tries the strategies that c allows, in order, and sets
+// c.Process. Only a strategy that is not supported here makes room for the
+// next one.
+func (c *Cmd) startProcess(l *launch, s *started) error {
 	options, err := c.options()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var refused []error
 	for _, o := range options {
 		pid, h, err := o.start(l)
 		if err == nil {
-			return newProcess(pid, h, o.choice, settle), nil
+			err = c.confirm(pid, h, s)
 		}
-		var errno syscall.Errno
-		if errors.As(err, &errno) && err == error(errno) {
-			err = &os.PathError{Op: "fork/exec", Path: l.path, Err: err}
+		if err == nil {
+			c.Process = newProcess(pid, h, o.choice, s.settler)
+			if s.place != nil {
+				c.Process.placed = s.place.way
+				s.place.close(true)
+			}
+			return nil
 		}
+		err = startError(err, c.Path, s.place)
 		if !errors.Is(err, ErrNotSupported) {
-			return nil, err
+			return err
 		}
 		refused = append(refused, err)
 	}
 	if len(refused) == 1 {
-		return nil, refused[0]
+		return refused[0]
 	}
-	return nil, errors.Join(slices.Clip(refused)...)
+	return errors.Join(refused...)
+}
+
+// confirm waits until a worker with a cgroup is inside. If it cannot be, the
+// process is collected: nothing was started.
+func (c *Cmd) confirm(pid int, h handle, s *started) error {
+	if s.place == nil {
+		return nil
+	}
+	if s.place.way == PlacedJoined {
+		closeAll(c.childFDs) // else the pipe would not end
+		c.childFDs = nil
+	}
+	err := s.place.confirm(pid)
+	if err != nil {
+		h.signal(syscall.SIGKILL)
+		h.wait()
+		h.close()
+	}
+	return err
+}
+
+// startError makes what a strategy answers an error of Start: a bare errno is
+// that of fork or exec, unless the cgroup is to blame.
+func startError(err error, path string, p *place) error {
+	errno, ok := err.(syscall.Errno)
+	if !ok {
+		return err
+	}
+	err = &os.PathError{Op: "fork/exec", Path: path, Err: errno}
+	if p != nil {
+		return p.blame(err)
+	}
+	return err
 }

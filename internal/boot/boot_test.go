@@ -3,11 +3,14 @@
 
 package boot
 
-import "testing"
+import (
+	"reflect"
+	"testing"
+)
 
 func FuzzParse(f *testing.F) {
 	f.Add(Append(nil, Record{Name: "resize", Files: 2, Payload: 1 << 30}))
-	f.Add(Append(nil, Record{Name: "x"}))
+	f.Add(Append(nil, Record{Name: "x", Joins: true}))
 	f.Add([]byte("tfork-b\x02"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := Parse(b)
@@ -44,8 +47,9 @@ func TestParse_Refuses(t *testing.T) {
 		{"other version", change(7, 9)},
 		{"huge payload", change(8, 255, 255, 255, 255, 255, 255, 255, 255)},
 		{"many files", change(16, 255, 255, 255, 255)},
-		{"no name", change(20, 0, 0, 0, 0)},
-		{"long name", change(20, 0, 1, 0, 0)},
+		{"unknown flag", change(20, 2, 0, 0, 0)},
+		{"no name", change(24, 0, 0, 0, 0)},
+		{"long name", change(24, 0, 1, 0, 0)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -54,4 +58,25 @@ func TestParse_Refuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzParseProgram(f *testing.F) {
+	whole := AppendProgram(nil, Program{Path: "/bin/sh", Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}})
+	f.Add(whole)
+	f.Add(whole[:len(whole)-1])
+	f.Add(append(whole[:len(whole):len(whole)], 0))
+	f.Add([]byte{255, 255, 255, 255, 255, 255, 255, 255})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := ParseProgram(b)
+		if err != nil {
+			if p.Path != "" || p.Args != nil || p.Env != nil {
+				t.Errorf("a program %v beside the error %v", p, err)
+			}
+			return
+		}
+		again, err := ParseProgram(AppendProgram(nil, p))
+		if err != nil || !reflect.DeepEqual(again, p) {
+			t.Errorf("round trip of %v: %v, %v", p, again, err)
+		}
+	})
 }
