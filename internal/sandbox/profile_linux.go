@@ -32,6 +32,8 @@ func Profiles() []Profile {
 			Name: "no-exit-info", Like: "Linux 5.4 to 6.14: pidfd, but no exit information",
 			Rules: []Rule{{unix.SYS_IOCTL, uint32(unix.ENOTTY), &Match{1, ioctlInfoMask, ioctlInfo}}},
 		},
+		// Programs that use the C library do not come up under this one: its
+		// pthread_create falls back to clone on ENOSYS only.
 		{
 			Name: "eperm", Like: "an old container profile, which answers EPERM to what it does not know",
 			Rules: newCalls(unix.EPERM),

@@ -13,6 +13,8 @@ import (
 // Plan is all that one runner does, in order.
 type Plan struct {
 	Runs []Run
+	// Settle is how long what a run left behind may take to leave by itself.
+	Settle time.Duration
 	// Cgroup is set where the runner may prepare a cgroup of its own for the
 	// ordinary user: the mount point of cgroup v2.
 	Cgroup string `json:",omitempty"`

@@ -71,7 +71,7 @@ func (j *job) kernels(ctx context.Context) ([]suite.Place, error) {
 		return nil, err
 	}
 	images := j.fetchKernels(ctx, cache)
-	p := plan.Plan{Cgroup: "/sys/fs/cgroup", Runs: j.stage.Runs(suite.Options{
+	p := plan.Plan{Settle: settle, Cgroup: "/sys/fs/cgroup", Runs: j.stage.Runs(suite.Options{
 		Dir: stageInGuest, Users: []string{plan.Root, plan.User}, Strategies: allStrategies,
 		Slow: emulated, Short: j.short, Run: j.run, Timeout: runTimeout,
 	})}

@@ -14,6 +14,10 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/ci/suite"
 )
 
+// settle is how long processes that a suite leaves behind may take to leave: a
+// waiter ends after its caller, not before.
+const settle = 10 * time.Second
+
 // visit is one place to go to: its name, and how to get its results.
 type visit struct {
 	name string

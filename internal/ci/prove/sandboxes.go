@@ -108,7 +108,7 @@ func (j *job) underRunner(ctx context.Context, at *suite.Place, o suite.Options,
 	defer runtime.UnlockOSThread()
 	runs := j.stage.Runs(o)
 	path := filepath.Join(j.stage.Dir, "plan-"+at.Name+".json")
-	if err := writePlan(path, plan.Plan{Runs: runs}); err != nil {
+	if err := writePlan(path, plan.Plan{Settle: settle, Runs: runs}); err != nil {
 		return err
 	}
 	results := suite.NewCollector(runs)

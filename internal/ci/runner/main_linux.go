@@ -64,7 +64,7 @@ func executeTo(path string, first int, records *plan.Writer) error {
 		return err
 	}
 	for _, r := range p.Runs[min(first, len(p.Runs)):] {
-		if err := (&process{plan: r, records: records, cgroup: p.Cgroup}).execute(); err != nil {
+		if err := (&process{run: r, plan: &p, records: records}).execute(); err != nil {
 			return fmt.Errorf("run %d (%s): %w", r.ID, r.Suite, err)
 		}
 	}

@@ -17,19 +17,16 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/ci/plan"
 )
 
-// settle is how long what a run left behind may take to leave by itself.
-const settle = 10 * time.Second
-
 // process is one run under way.
 type process struct {
-	plan    plan.Run
+	run     plan.Run
+	plan    *plan.Plan // that it is part of
 	records *plan.Writer
-	cgroup  string
 }
 
 // execute runs it from start to the last remains.
 func (p *process) execute() error {
-	if err := p.records.Send(plan.Record{Kind: plan.Start, Run: p.plan.ID}); err != nil {
+	if err := p.records.Send(plan.Record{Kind: plan.Start, Run: p.run.ID}); err != nil {
 		return err
 	}
 	tmp, err := p.makeTmp()
@@ -53,70 +50,100 @@ func (p *process) execute() error {
 		defer close(read)
 		p.passOn(r)
 	}()
-	end := plan.Record{Kind: plan.End, Run: p.plan.ID}
+	end := plan.Record{Kind: plan.End, Run: p.run.ID}
 	end.Status, end.TimedOut = p.wait(pid)
 	end.Took = time.Since(began)
-	end.Left = clearRemains(settle)
-	<-read // every holder of the pipe's other end is dead
+	end.Left = clearRemains(p.plan.Settle)
+	select {
+	case <-read: // every holder of the pipe's other end is dead
+	case <-time.After(dying):
+	}
 	return p.records.Send(end)
 }
 
 // makeTmp makes the run's own folder for temporary files. Its path is short:
-// tests bind sockets below it.
+// tests bind sockets below it. Everybody may look into it: tests that give up
+// their privileges start programs from there.
 func (p *process) makeTmp() (string, error) {
 	tmp, err := os.MkdirTemp("/tmp", "r")
-	if err != nil || p.plan.User != plan.User {
-		return tmp, err
+	if err != nil {
+		return "", err
 	}
-	return tmp, os.Chown(tmp, plan.Nobody, plan.Nobody)
+	if err := os.Chmod(tmp, 0o755); err != nil {
+		return "", err
+	}
+	if p.run.User == plan.User {
+		return tmp, os.Chown(tmp, plan.Nobody, plan.Nobody)
+	}
+	return tmp, nil
 }
 
-// start starts the process, and returns its pid.
+// start starts the process in a session of its own, and returns its pid.
 func (p *process) start(tmp string, out *os.File) (int, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return 0, err
 	}
 	defer null.Close()
-	argv := p.plan.Argv
-	if p.plan.Profile != "" {
-		self, err := os.Executable()
-		if err != nil {
-			return 0, err
-		}
-		argv = append([]string{self, "under", p.plan.Profile}, argv...)
+	argv, err := p.argv()
+	if err != nil {
+		return 0, err
 	}
 	attr := &os.ProcAttr{
-		Dir:   p.plan.Dir,
-		Env:   append(append([]string{}, p.plan.Env...), "TMPDIR="+tmp, "HOME="+tmp),
+		Dir:   p.run.Dir,
+		Env:   append(append([]string{}, p.run.Env...), "TMPDIR="+tmp, "HOME="+tmp),
 		Files: []*os.File{null, out, out},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	}
-	if p.plan.User == plan.User {
-		attr.Sys.Credential = &syscall.Credential{Uid: plan.Nobody, Gid: plan.Nobody}
-		if p.cgroup != "" {
-			dir, err := delegate(p.cgroup)
-			if err != nil {
-				return 0, err
-			}
-			defer dir.Close()
-			attr.Sys.UseCgroupFD = true
-			attr.Sys.CgroupFD = int(fdOf(dir))
+	if p.run.User == plan.User {
+		done, err := p.becomeUser(attr.Sys)
+		if err != nil {
+			return 0, err
 		}
+		defer done()
 	}
 	proc, err := os.StartProcess(argv[0], argv, attr)
 	if err != nil {
 		return 0, err
 	}
+	// We wait for every child by ourselves, not through os.Process.
 	defer proc.Release()
 	return proc.Pid, nil
+}
+
+// argv is the program with its arguments, behind ourselves where it is to run
+// under a profile.
+func (p *process) argv() ([]string, error) {
+	if p.run.Profile == "" {
+		return p.run.Argv, nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{self, "under", p.run.Profile}, p.run.Argv...), nil
+}
+
+// becomeUser makes the process start as the ordinary user, in that user's
+// cgroup if there may be one. done is for after the start.
+func (p *process) becomeUser(sys *syscall.SysProcAttr) (done func(), err error) {
+	sys.Credential = &syscall.Credential{Uid: plan.Nobody, Gid: plan.Nobody}
+	if p.plan.Cgroup == "" {
+		return func() {}, nil
+	}
+	dir, err := delegate(p.plan.Cgroup)
+	if err != nil {
+		return nil, err
+	}
+	sys.UseCgroupFD, sys.CgroupFD = true, dir
+	return func() { unix.Close(dir) }, nil
 }
 
 // wait reaps every child until the process itself is among them, and kills it
 // when its time is over.
 func (p *process) wait(pid int) (status string, timedOut bool) {
 	late := make(chan struct{})
-	timer := time.AfterFunc(p.plan.Timeout, func() {
+	timer := time.AfterFunc(p.run.Timeout, func() {
 		close(late)
 		unix.Kill(pid, unix.SIGKILL)
 	})
@@ -152,7 +179,7 @@ func (p *process) passOn(r io.Reader) {
 	for {
 		line, err := br.ReadString('\n')
 		if line != "" {
-			p.records.Send(plan.Record{Kind: plan.Out, Run: p.plan.ID, Text: strings.ToValidUTF8(line, "?")})
+			p.records.Send(plan.Record{Kind: plan.Out, Run: p.run.ID, Text: strings.ToValidUTF8(line, "?")})
 		}
 		if err != nil {
 			return

@@ -15,6 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// dying is how long killed processes may take. One that sits in the kernel for
+// longer is left there, rather than keep everything else from being tested.
+const dying = 30 * time.Second
+
 // clearRemains reaps until no descendant is left, for at most patience; then
 // it kills them, and returns what they were.
 func clearRemains(patience time.Duration) (left []string) {
@@ -24,12 +28,16 @@ func clearRemains(patience time.Duration) (left []string) {
 	for pid, what := range descendants() {
 		left = append(left, fmt.Sprintf("%d %s", pid, what))
 	}
-	for !reapUntilAlone(100 * time.Millisecond) {
+	// Once is not enough: a process may start another before it dies.
+	for end := time.Now().Add(dying); time.Now().Before(end); {
 		for pid := range descendants() {
 			unix.Kill(pid, unix.SIGKILL)
 		}
+		if reapUntilAlone(100 * time.Millisecond) {
+			return left
+		}
 	}
-	return left
+	return append(left, "and SIGKILL does not end them")
 }
 
 // reapUntilAlone reaps children until there is none, and tells whether that

@@ -179,7 +179,7 @@ func (p Place) writeTrouble(w io.Writer) {
 		if r.Verdict != Failed {
 			continue
 		}
-		fmt.Fprintf(w, "\nFAIL %s on %s as %s %s: %s\n", r.Suite, p.Name, r.User, r.Strategy, r.Status)
+		fmt.Fprintf(w, "\nFAIL %s: %s\n", strings.TrimSpace(fmt.Sprintf("%s on %s as %s %s", r.Suite, p.Name, r.User, r.Strategy)), r.Status)
 		for _, left := range r.Left {
 			fmt.Fprintf(w, "    left a process behind: %s\n", left)
 		}
