@@ -32,7 +32,7 @@ func (s source) test() bool { return strings.HasSuffix(s.name, "_test.go") }
 
 // library tells whether the file belongs to a package that users import.
 func (s source) library() bool {
-	return !s.test() && !strings.HasPrefix(s.name, "internal/") && s.file.Name.Name != "main"
+	return !s.test() && !strings.Contains("/"+s.name, "/internal/") && s.file.Name.Name != "main"
 }
 
 var (

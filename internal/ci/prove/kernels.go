@@ -93,7 +93,7 @@ func (j *job) kernels(ctx context.Context) ([]suite.Place, error) {
 			if img.err != nil {
 				return img.err
 			}
-			return matrixCell(ctx, vm.Machine{Kernel: img.path, Initrd: initrd, Memory: 1024, Silence: runTimeout + time.Minute}, p.Runs, at)
+			return j.matrixCell(ctx, vm.Machine{Kernel: img.path, Initrd: initrd, Memory: 1024, Silence: runTimeout + time.Minute}, p.Runs, at)
 		}})
 	}
 	return j.tour(ctx, visits), nil
@@ -156,15 +156,18 @@ func imageIn(ctx context.Context, pkg debian.Package) (string, error) {
 // matrixCell does all runs in one kind of machine. A machine that panics or
 // hangs is started again for what is left; the run that was under way then
 // gets a second chance, and no third.
-func matrixCell(ctx context.Context, m vm.Machine, runs []plan.Run, at *suite.Place) error {
+func (j *job) matrixCell(ctx context.Context, m vm.Machine, runs []plan.Run, at *suite.Place) error {
 	// The emulator is tied to this thread's life.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	results := suite.NewCollector(runs)
+	results, done, err := j.collect(at.Name, runs)
+	if err != nil {
+		return err
+	}
+	defer done()
 	fault := boots(ctx, m, results, at)
 	at.Release = results.Release
-	var err error
-	if at.Results, err = results.Results(ctx); err != nil {
+	if at.Results, err = results.Results(); err != nil {
 		return err
 	}
 	return fault

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -28,6 +29,7 @@ type visit struct {
 // An error of a visit is that place's trouble, and does not keep others from
 // being seen.
 func (j *job) tour(ctx context.Context, visits []visit) []suite.Place {
+	j.say("what they print is in %s", filepath.Join(j.cacheDir, "logs"))
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 2)
 	places := make([]suite.Place, 0, len(visits))
@@ -67,6 +69,22 @@ func (j *job) visit(ctx context.Context, v visit, p *suite.Place) {
 		word = "FAIL"
 	}
 	j.say("%s %s: %s in %v", j.kind, p.Name, word, p.Took.Round(100*time.Millisecond))
+}
+
+// collect returns a collector whose log is in the cache folder, and what closes
+// that.
+func (j *job) collect(place string, runs []plan.Run) (c *suite.Collector, done func(), err error) {
+	dir := filepath.Join(j.cacheDir, "logs")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, nil, err
+	}
+	log, err := os.Create(filepath.Join(dir, j.kind+"-"+place+".txt"))
+	if err != nil {
+		return nil, nil, err
+	}
+	c = suite.NewCollector(runs)
+	c.Log = log
+	return c, func() { log.Close() }, nil
 }
 
 // writePlan writes a plan where the runner reads it.

@@ -111,7 +111,11 @@ func (j *job) underRunner(ctx context.Context, at *suite.Place, o suite.Options,
 	if err := writePlan(path, plan.Plan{Settle: settle, Runs: runs}); err != nil {
 		return err
 	}
-	results := suite.NewCollector(runs)
+	results, done, err := j.collect(at.Name, runs)
+	if err != nil {
+		return err
+	}
+	defer done()
 	cmd := command(j.runner, path)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
@@ -129,7 +133,7 @@ func (j *job) underRunner(ctx context.Context, at *suite.Place, o suite.Options,
 	err = cmd.Wait()
 	at.Release = results.Release
 	var parseErr error
-	if at.Results, parseErr = results.Results(ctx); parseErr != nil {
+	if at.Results, parseErr = results.Results(); parseErr != nil {
 		return parseErr
 	}
 	if !results.Finished {

@@ -5,9 +5,9 @@ package suite
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -61,6 +61,9 @@ type Named struct {
 
 // Collector takes a runner's records and makes results of them.
 type Collector struct {
+	// Log gets everything as it comes: it is what a person looks at when
+	// something hangs. At first it is io.Discard.
+	Log      io.Writer
 	runs     []plan.Run
 	output   map[int]*bytes.Buffer
 	ends     map[int]plan.Record
@@ -72,7 +75,7 @@ type Collector struct {
 
 // NewCollector expects the records of these runs.
 func NewCollector(runs []plan.Run) *Collector {
-	return &Collector{runs: runs, output: map[int]*bytes.Buffer{}, ends: map[int]plan.Record{}, Current: -1}
+	return &Collector{Log: io.Discard, runs: runs, output: map[int]*bytes.Buffer{}, ends: map[int]plan.Record{}, Current: -1}
 }
 
 // Line takes one line of the runner's report. What is no record is ignored: a
@@ -88,13 +91,16 @@ func (c *Collector) Line(line []byte) {
 	case plan.Start:
 		c.Current = r.Run
 		c.output[r.Run] = &bytes.Buffer{}
+		fmt.Fprintf(c.Log, "\n== %s\n", c.Where())
 	case plan.Out:
 		if b := c.output[r.Run]; b != nil {
 			b.WriteString(r.Text)
 		}
+		io.WriteString(c.Log, r.Text)
 	case plan.End:
 		c.ends[r.Run] = r
 		c.Current = -1
+		fmt.Fprintf(c.Log, "== %s in %v\n", r.Status, r.Took.Round(time.Millisecond))
 	case plan.Done:
 		c.Finished = true
 	case plan.Fail:
@@ -118,11 +124,11 @@ func (c *Collector) Where() string {
 		return "outside of any suite"
 	}
 	r := c.runs[c.Current]
-	return strings.TrimRight(fmt.Sprintf("in %s as %s %s %s", r.Suite, r.User, r.Profile, r.Strategy), " ")
+	return strings.Join(strings.Fields(fmt.Sprintf("in %s as %s %s %s", r.Suite, r.User, r.Profile, r.Strategy)), " ")
 }
 
-// Results returns a result for each run, in order.
-func (c *Collector) Results(ctx context.Context) ([]Result, error) {
+// Results returns a result for each run, in order, whether or not it ended.
+func (c *Collector) Results() ([]Result, error) {
 	var results []Result
 	for _, run := range c.runs {
 		r := Result{Suite: run.Suite, User: run.User, Profile: run.Profile, Strategy: run.Strategy, Verdict: NotRun}
@@ -131,7 +137,7 @@ func (c *Collector) Results(ctx context.Context) ([]Result, error) {
 			raw = b.Bytes()
 		}
 		if end, ok := c.ends[run.ID]; ok {
-			events, err := testEvents(ctx, raw)
+			events, err := testEvents(raw)
 			if err != nil {
 				return nil, err
 			}
@@ -149,8 +155,8 @@ func (c *Collector) Results(ctx context.Context) ([]Result, error) {
 type event struct{ Action, Test, Output string }
 
 // testEvents lets the go command's own tool read a test binary's output.
-func testEvents(ctx context.Context, raw []byte) ([]event, error) {
-	cmd := exec.CommandContext(ctx, "go", "tool", "test2json")
+func testEvents(raw []byte) ([]event, error) {
+	cmd := exec.Command("go", "tool", "test2json")
 	cmd.Stdin = bytes.NewReader(raw)
 	out, err := cmd.Output()
 	if err != nil {

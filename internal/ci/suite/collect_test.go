@@ -4,7 +4,6 @@
 package suite
 
 import (
-	"context"
 	"encoding/json"
 	"os/exec"
 	"strings"
@@ -37,7 +36,7 @@ func feed(t *testing.T, output string, end plan.Record) Result {
 		}
 		c.Line(b)
 	}
-	results, err := c.Results(context.Background())
+	results, err := c.Results()
 	if err != nil || !c.Finished || c.Release != "6.1" {
 		t.Fatalf("results: %v, finished %v, release %q", err, c.Finished, c.Release)
 	}
@@ -110,7 +109,7 @@ func TestCollector_RunThatNeverEnded(t *testing.T) {
 	if got := c.Where(); got != "in a as user" || c.Next() != 0 {
 		t.Errorf("where: %q, next %d", got, c.Next())
 	}
-	results, err := c.Results(context.Background())
+	results, err := c.Results()
 	if err != nil || results[0].Verdict != NotRun || results[0].Output != "half" || results[1].Verdict != NotRun {
 		t.Errorf("%v, %+v", err, results)
 	}

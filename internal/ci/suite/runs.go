@@ -29,11 +29,6 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// stacked are the suites that leave the choice of a strategy to the library:
-// only for these does TFORK_STRATEGY make another test. The tests of the lower
-// packages name their strategy themselves.
-var stacked = []string{"prefork", "cmd/"}
-
 // Runs lists what a runner has to do, numbered from 0.
 func (s *Stage) Runs(o Options) []plan.Run {
 	var runs []plan.Run
@@ -74,12 +69,12 @@ func (o Options) complete(r *plan.Run) {
 	}
 }
 
-// strategiesOf leaves out what makes no difference to a suite.
+// strategiesOf leaves out what makes no difference to a suite: only packages
+// on top of tfork leave the choice of a strategy to it, and so to
+// TFORK_STRATEGY. The tests of the packages below name their strategy.
 func strategiesOf(pkg string, all []string) []string {
-	for _, prefix := range stacked {
-		if strings.HasPrefix(pkg, prefix) {
-			return orEmpty(all)
-		}
+	if pkg == "prefork" || strings.HasPrefix(pkg, "cmd/") {
+		return orEmpty(all)
 	}
 	return []string{""}
 }
