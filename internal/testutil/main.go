@@ -47,10 +47,11 @@ func Poll(t testing.TB, d time.Duration, what string, ok func() bool) {
 	}
 }
 
-// PollFor calls ok until it is true, for at most d, and tells which it was.
+// PollFor calls ok until it is true, for at most d ([Scaled]), and tells which
+// it was.
 func PollFor(d time.Duration, ok func() bool) bool {
 	pause := 50 * time.Microsecond
-	for deadline := time.Now().Add(d); ; {
+	for deadline := time.Now().Add(Scaled(d)); ; {
 		if ok() {
 			return true
 		}

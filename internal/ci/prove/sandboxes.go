@@ -1,0 +1,143 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/seed-cb702d51/tfork-go/internal/ci/debian"
+	"github.com/seed-cb702d51/tfork-go/internal/ci/plan"
+	"github.com/seed-cb702d51/tfork-go/internal/ci/suite"
+	"github.com/seed-cb702d51/tfork-go/internal/ci/tether"
+	"github.com/seed-cb702d51/tfork-go/internal/sandbox"
+)
+
+// bare is the place without any profile: this kernel as it is. The go command
+// tests it as root already; here the ordinary user is the point.
+const bare = "bare"
+
+// sandboxes runs the suites under each seccomp profile.
+func (j *job) sandboxes(ctx context.Context) ([]suite.Place, error) {
+	var visits []visit
+	for _, name := range append([]string{bare}, profileNames()...) {
+		visits = append(visits, visit{name, func(ctx context.Context, at *suite.Place) error {
+			o := suite.Options{Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: runTimeout}
+			if name != bare {
+				o.Profiles = []string{name}
+			}
+			return j.underRunner(ctx, at, o, func(runner, plan string) *exec.Cmd {
+				return exec.CommandContext(ctx, runner, plan)
+			})
+		}})
+	}
+	return j.tour(ctx, visits), nil
+}
+
+func profileNames() (names []string) {
+	for _, p := range sandbox.Profiles() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// usersHere are both users for root, and the only one there is for others.
+func usersHere() []string {
+	if os.Geteuid() == 0 {
+		return []string{plan.Root, plan.User}
+	}
+	return []string{plan.Self}
+}
+
+// gvisor runs the suites in both versions that Debian has.
+func (j *job) gvisor(ctx context.Context) ([]suite.Place, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("gVisor's runsc needs root here")
+	}
+	cache, err := debian.Open(j.cacheDir)
+	if err != nil {
+		return nil, err
+	}
+	name := regexp.MustCompile(`^runsc$`)
+	var visits []visit
+	for _, v := range []struct{ year, platform, suite string }{
+		{"gvisor-2022", "ptrace", "bookworm"},
+		{"gvisor-2024", "systrap", "bookworm-backports"},
+	} {
+		pkg, err := cache.Newest(ctx, []string{v.suite}, name)
+		visits = append(visits, visit{v.year, func(ctx context.Context, at *suite.Place) error {
+			if errors.Is(err, debian.ErrUnavailable) {
+				at.Missing = err.Error()
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			dir, err := pkg.Unpack(ctx)
+			if err != nil {
+				return err
+			}
+			return j.inGVisor(ctx, at, filepath.Join(dir, "usr/bin/runsc"), v.platform)
+		}})
+	}
+	return j.tour(ctx, visits), nil
+}
+
+func (j *job) inGVisor(ctx context.Context, at *suite.Place, runsc, platform string) error {
+	o := suite.Options{Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: runTimeout, Slow: 4}
+	return j.underRunner(ctx, at, o, func(runner, plan string) *exec.Cmd {
+		return exec.CommandContext(ctx, runsc, "--platform="+platform, "--network=none",
+			"--root="+filepath.Join(j.stage.Dir, "runsc-"+at.Name), "do", runner, plan)
+	})
+}
+
+// underRunner writes the plan, starts the runner as command says, and collects
+// what it reports on its standard output.
+func (j *job) underRunner(ctx context.Context, at *suite.Place, o suite.Options, command func(runner, plan string) *exec.Cmd) error {
+	runtime.LockOSThread() // what we start is tied to this thread's life
+	defer runtime.UnlockOSThread()
+	runs := j.stage.Runs(o)
+	path := filepath.Join(j.stage.Dir, "plan-"+at.Name+".json")
+	if err := writePlan(path, plan.Plan{Settle: settle, Runs: runs}); err != nil {
+		return err
+	}
+	results, done, err := j.collect(at.Name, runs)
+	if err != nil {
+		return err
+	}
+	defer done()
+	cmd := command(j.runner, path)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	cmd.WaitDelay = 10 * time.Second
+	tether.Tether(cmd)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	plan.Lines(out, results.Line)
+	io.Copy(io.Discard, out)
+	err = cmd.Wait()
+	at.Release = results.Release
+	var parseErr error
+	if at.Results, parseErr = results.Results(); parseErr != nil {
+		return parseErr
+	}
+	if !results.Finished {
+		return fmt.Errorf("the runner ended early %s: %w: %s", results.Where(), errors.Join(err, errors.New(results.Trouble)), lastLines(stderr.String(), 20))
+	}
+	return nil
+}

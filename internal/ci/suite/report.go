@@ -1,0 +1,197 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package suite
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Place is a kernel or a sandbox, with what the suites did there.
+type Place struct {
+	Name    string `json:"name"`
+	Release string `json:"release,omitempty"`
+	// Missing says why nothing could be run there; that is a skip. Trouble says
+	// why it could not be finished; that is a failure.
+	Missing string        `json:"missing,omitempty"`
+	Trouble string        `json:"trouble,omitempty"`
+	Notes   []string      `json:"notes,omitempty"` // retries, differences
+	Took    time.Duration `json:"took_ns"`
+	Results []Result      `json:"results,omitempty"`
+}
+
+// OK tells whether nothing there failed.
+func (p Place) OK() bool {
+	return p.Trouble == "" && !slices.ContainsFunc(p.Results, func(r Result) bool {
+		return r.Verdict == Failed || r.Verdict == NotRun
+	})
+}
+
+// Report is what a whole run of the proof found.
+type Report struct {
+	Places []Place       `json:"places"`
+	Took   time.Duration `json:"took_ns"`
+}
+
+// OK tells whether nothing failed anywhere.
+func (r Report) OK() bool {
+	return !slices.ContainsFunc(r.Places, func(p Place) bool { return !p.OK() })
+}
+
+// WriteJSON writes the report to a file.
+func (r Report) WriteJSON(path string) error {
+	b, err := json.MarshalIndent(r, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
+}
+
+// Write prints the table, then why something was skipped, then what failed.
+func (r Report) Write(w io.Writer) {
+	r.writeTable(w)
+	r.writeSkips(w)
+	for _, p := range r.Places {
+		p.writeTrouble(w)
+	}
+}
+
+// row is a line of the table: one suite run in one way, everywhere.
+type row struct{ suite, user, strategy string }
+
+func (r row) String() string { return r.suite + "\t" + r.user + "\t" + r.strategy }
+
+// writeTable prints a line for each suite and user and a column for each
+// place; lines below it count the sub-tests of each strategy.
+func (r Report) writeTable(w io.Writer) {
+	cells := map[row]map[int]string{}
+	var rows []row
+	set := func(k row, place int, text string) {
+		if cells[k] == nil {
+			cells[k] = map[int]string{}
+			rows = append(rows, k)
+		}
+		cells[k][place] = text
+	}
+	for i, p := range r.Places {
+		for _, res := range p.Results {
+			set(row{res.Suite, res.User, res.Strategy}, i, res.cell())
+		}
+	}
+	for i, p := range r.Places {
+		for _, res := range p.Results {
+			for name, c := range res.ByStrategy {
+				set(row{res.Suite, res.User, strings.TrimSpace(res.Strategy + " :" + name)}, i, c.String())
+			}
+		}
+	}
+	slices.SortStableFunc(rows, func(a, b row) int { return strings.Compare(a.String(), b.String()) })
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer tw.Flush()
+	fmt.Fprint(tw, "suite\tas\tstrategy")
+	for _, p := range r.Places {
+		fmt.Fprint(tw, "\t", p.Name)
+	}
+	for _, k := range rows {
+		fmt.Fprint(tw, "\n", k)
+		for i := range r.Places {
+			fmt.Fprint(tw, "\t", cells[k][i])
+		}
+	}
+	fmt.Fprint(tw, "\n\t\ttime")
+	for _, p := range r.Places {
+		fmt.Fprint(tw, "\t", p.Took.Round(100*time.Millisecond))
+	}
+	fmt.Fprintln(tw)
+}
+
+// cell is the text of one place in the table.
+func (r Result) cell() string {
+	switch r.Verdict {
+	case Pass, Failed:
+		text := r.Counts.String()
+		if r.Verdict == Failed && r.Counts.Fail == 0 {
+			text = "FAIL " + text
+		}
+		return text
+	}
+	return string(r.Verdict)
+}
+
+// String is "12 ok", "12 ok 3 skip" or "2 FAIL 12 ok".
+func (c Counts) String() string {
+	text := fmt.Sprintf("%d ok", c.Pass)
+	if c.Fail > 0 {
+		text = fmt.Sprintf("%d FAIL %s", c.Fail, text)
+	}
+	if c.Skip > 0 {
+		text += fmt.Sprintf(" %d skip", c.Skip)
+	}
+	return text
+}
+
+// writeSkips groups what was skipped by its reason: the reasons are few.
+func (r Report) writeSkips(w io.Writer) {
+	type where map[string]map[string]bool // test -> places
+	reasons := map[string]where{}
+	for _, p := range r.Places {
+		if p.Missing != "" {
+			fmt.Fprintf(w, "\n%s: skipped: %s\n", p.Name, p.Missing)
+		}
+		for _, res := range p.Results {
+			for _, s := range res.Skips {
+				test := res.Suite + " " + s.Test + " as " + res.User
+				if reasons[s.Text] == nil {
+					reasons[s.Text] = where{}
+				}
+				if reasons[s.Text][test] == nil {
+					reasons[s.Text][test] = map[string]bool{}
+				}
+				reasons[s.Text][test][strings.TrimSpace(p.Name+" "+res.Strategy)] = true
+			}
+		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(reasons)) {
+		fmt.Fprintf(w, "\nskipped: %s\n", reason)
+		for _, test := range slices.Sorted(maps.Keys(reasons[reason])) {
+			fmt.Fprintf(w, "    %s: %s\n", test, strings.Join(slices.Sorted(maps.Keys(reasons[reason][test])), ", "))
+		}
+	}
+}
+
+// writeTrouble prints what went wrong in a place.
+func (p Place) writeTrouble(w io.Writer) {
+	for _, n := range p.Notes {
+		fmt.Fprintf(w, "\n%s: note: %s\n", p.Name, n)
+	}
+	if p.Trouble != "" {
+		fmt.Fprintf(w, "\n%s: TROUBLE: %s\n", p.Name, p.Trouble)
+	}
+	for _, r := range p.Results {
+		if r.Verdict != Failed {
+			continue
+		}
+		fmt.Fprintf(w, "\nFAIL %s: %s\n", strings.TrimSpace(fmt.Sprintf("%s on %s as %s %s", r.Suite, p.Name, r.User, r.Strategy)), r.Status)
+		for _, left := range r.Left {
+			fmt.Fprintf(w, "    left a process behind: %s\n", left)
+		}
+		for _, f := range r.Failures {
+			fmt.Fprintf(w, "    --- %s\n", f.Test)
+			for line := range strings.Lines(f.Text) {
+				fmt.Fprintf(w, "        %s", line)
+			}
+			fmt.Fprintln(w)
+		}
+		if len(r.Failures) == 0 {
+			fmt.Fprintln(w, r.Output)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package suite
+
+import (
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/seed-cb702d51/tfork-go/internal/ci/plan"
+)
+
+// Options choose the runs of a plan.
+type Options struct {
+	// Dir is where the runner sees the stage.
+	Dir string
+	// Users, Profiles and Strategies are combined with each other; an empty
+	// list of the latter two counts as one empty value.
+	Users, Profiles, Strategies []string
+	// Slow is by how much this machine is slower than a developer's: deadlines
+	// are multiplied by it (TFORK_TEST_SLOW).
+	Slow int
+	// Short and Run are the test binary's flags of these names.
+	Short bool
+	Run   string
+	// Timeout is for each run.
+	Timeout time.Duration
+}
+
+// Runs lists what a runner has to do, numbered from 0.
+func (s *Stage) Runs(o Options) []plan.Run {
+	var runs []plan.Run
+	for _, pkg := range s.Suites {
+		for _, profile := range orEmpty(o.Profiles) {
+			for _, strategy := range strategiesOf(pkg, o.Strategies) {
+				for _, user := range o.Users {
+					r := plan.Run{ID: len(runs), Suite: pkg, User: user, Profile: profile, Strategy: strategy, Timeout: o.Timeout}
+					o.complete(&r)
+					runs = append(runs, r)
+				}
+			}
+		}
+	}
+	return runs
+}
+
+// complete fills in what to start, and with which environment.
+func (o Options) complete(r *plan.Run) {
+	r.Dir = path.Join(o.Dir, r.Suite)
+	r.Argv = []string{
+		path.Join(r.Dir, Binary), "-test.v=test2json", "-test.paniconexit0",
+		// Its own timeout prints every goroutine; ours only kills.
+		"-test.timeout=" + (o.Timeout - o.Timeout/10).String(),
+	}
+	if o.Short {
+		r.Argv = append(r.Argv, "-test.short")
+	}
+	if o.Run != "" {
+		r.Argv = append(r.Argv, "-test.run="+o.Run)
+	}
+	r.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+	if o.Slow > 1 {
+		r.Env = append(r.Env, "TFORK_TEST_SLOW="+strconv.Itoa(o.Slow))
+	}
+	if r.Strategy != "" {
+		r.Env = append(r.Env, "TFORK_STRATEGY="+r.Strategy)
+	}
+}
+
+// strategiesOf leaves out what makes no difference to a suite: only packages
+// on top of tfork leave the choice of a strategy to it, and so to
+// TFORK_STRATEGY. The tests of the packages below name their strategy.
+func strategiesOf(pkg string, all []string) []string {
+	if pkg == "prefork" || strings.HasPrefix(pkg, "cmd/") {
+		return orEmpty(all)
+	}
+	return []string{""}
+}
+
+func orEmpty(list []string) []string {
+	if len(list) == 0 {
+		return []string{""}
+	}
+	return list
+}
