@@ -20,8 +20,9 @@ var restricted = map[string]func(s source) bool{
 	// A library that imports testing gives its users test flags.
 	"testing": func(s source) bool { return s.test() || s.pkg() == "internal/testutil" },
 	// A library returns what went wrong; it has no log of its own.
-	"log":      func(s source) bool { return strings.HasPrefix(s.name, "cmd/") },
-	"log/slog": func(s source) bool { return strings.HasPrefix(s.name, "cmd/") },
+	// (prefork logs through the logger that it is given; examples are programs.)
+	"log":      func(s source) bool { return strings.HasPrefix(s.name, "cmd/") || strings.Contains(s.name, "/example_") },
+	"log/slog": func(s source) bool { return strings.HasPrefix(s.name, "cmd/") || s.pkg() == "prefork" },
 	// What the other systems build must not need it.
 	"golang.org/x/sys/unix": func(s source) bool {
 		name := strings.TrimSuffix(strings.TrimSuffix(s.name, ".go"), "_test")
@@ -55,6 +56,10 @@ func TestImports_RestrictedOnes(t *testing.T) {
 // reapers may wait for any child: nothing else in their process has children.
 var reapers = []string{"internal/ci/runner", "internal/testutil"}
 
+// mayBlock hands the user's own files to a worker, which must find them
+// blocking, as with os/exec.
+const mayBlock = "tfork/stdio.go"
+
 // TestLibrary_TouchesNothingOnItsOwn looks for what the promise forbids: code
 // that runs on import, and calls that take what belongs to the program.
 func TestLibrary_TouchesNothingOnItsOwn(t *testing.T) {
@@ -87,7 +92,7 @@ func forbiddenCall(s source, call *ast.CallExpr) string {
 	switch {
 	case fun.Sel.Name == "Wait4" && isMinusOne(call.Args[0]) && !slices.Contains(reapers, s.pkg()):
 		return "Wait4(-1) takes the status of children that are not ours"
-	case fun.Sel.Name == "Fd" && len(call.Args) == 0:
+	case fun.Sel.Name == "Fd" && len(call.Args) == 0 && s.name != mayBlock:
 		return "Fd() makes the file block: use SyscallConn"
 	case (fun.Sel.Name == "New" || fun.Sel.Name == "Errorf") && len(call.Args) > 0:
 		return badErrorText(fun, call.Args[0])

@@ -288,8 +288,11 @@ func TestStatus_Words(t *testing.T) {
 		raw  syscall.WaitStatus
 		want string
 	}{
-		{0x0000, "exit status 0"}, {0x0300, "exit status 3"}, {0x0009, "signal: killed"},
-		{0x008b, "signal: segmentation fault (core dumped)"}, {0x137f, "stop signal: stopped (signal)"},
+		{0x0000, "exit status 0"},
+		{0x0300, "exit status 3"},
+		{0x0009, "signal: killed"},
+		{0x008b, "signal: segmentation fault (core dumped)"},
+		{0x137f, "stop signal: stopped (signal)"},
 	}
 	for _, tt := range tests {
 		if got := (Status{wait: tt.raw}).String(); got != tt.want {

@@ -4,7 +4,6 @@
 package tfork
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -42,10 +41,6 @@ func forEachStrategy(t *testing.T, f func(t *testing.T, m mode)) {
 
 // command is Command with the mode's strategy.
 func (m mode) command(name string, arg ...string) *Cmd { return m.set(Command(name, arg...)) }
-
-func (m mode) commandContext(ctx context.Context, name string, arg ...string) *Cmd {
-	return m.set(CommandContext(ctx, name, arg...))
-}
 
 func (m mode) function(name string, arg ...string) *Cmd { return m.set(Func(name, arg...)) }
 

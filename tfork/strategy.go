@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/seed-cb702d51/tfork-go/internal/feature"
 	"github.com/seed-cb702d51/tfork-go/internal/role"
 )
 
@@ -134,11 +133,6 @@ func autoOptions(s surroundings) []option {
 		}
 	}
 	return []option{direct("unguarded: " + s.exitInfo.Error() + "; and no waiter: " + s.waiter.Error())}
-}
-
-// errSystem is the answer of everything here on systems other than Linux.
-func errSystem(what string) error {
-	return &feature.Error{Name: "tfork: " + what, Since: "Linux"}
 }
 
 // errSecure keeps roles out of programs that gained privileges.

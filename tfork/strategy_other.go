@@ -5,6 +5,13 @@
 
 package tfork
 
+import "github.com/seed-cb702d51/tfork-go/internal/feature"
+
+// errSystem is the answer of everything here on systems other than Linux.
+func errSystem(what string) error {
+	return &feature.Error{Name: "tfork: " + what, Since: "Linux"}
+}
+
 func currentSurroundings() surroundings {
 	return surroundings{exitInfo: errSystem("exit info"), waiter: errSystem("waiter")}
 }
