@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"internal/ci/vm":     {"internal/ci/plan", "internal/ci/tether"},
 	"internal/ci/suite":  {"internal/ci/plan"},
 	"internal/ci/runner": {"internal/ci/plan", "internal/ci/vm", "internal/sandbox"},
+	"internal/ci/probes": {"tfork", "internal/ci/plan"},
 	"internal/ci/prove":  {"internal/ci/...", "internal/sandbox"},
 	"internal/sandbox":   {},
 

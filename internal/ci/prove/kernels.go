@@ -166,11 +166,7 @@ func (j *job) matrixCell(ctx context.Context, m vm.Machine, runs []plan.Run, at 
 	}
 	defer done()
 	fault := boots(ctx, m, results, at)
-	at.Release = results.Release
-	if at.Results, err = results.Results(); err != nil {
-		return err
-	}
-	return fault
+	return errors.Join(fault, j.take(at, results))
 }
 
 // boots starts machines until every run is over.
@@ -220,6 +216,7 @@ func (j *job) initrd(p plan.Plan) (path string, err error) {
 	defer f.Close()
 	a := vm.NewArchive(f)
 	a.BaseSystem(busybox, j.runner)
+	a.Copy(filepath.Join(stageInGuest, plan.Probes), filepath.Join(j.stage.Dir, plan.Probes))
 	for _, s := range append([]string{"docs"}, j.stage.Suites...) {
 		a.Tree(filepath.Join(stageInGuest, s), filepath.Join(j.stage.Dir, s))
 	}

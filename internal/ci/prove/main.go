@@ -34,28 +34,32 @@ func main() {
 	}
 }
 
-// job is what the arguments ask for.
+// job is what the arguments ask for, and what is made for it.
 type job struct {
 	kind     string
+	nature   suite.Nature
 	short    bool
-	json     string
+	json     string         // where the report goes, too
 	place    *regexp.Regexp // of kernels, profiles, versions
 	packages string
 	run      string
-	out      io.Writer
-	stage    *suite.Stage
-	runner   string // path of the built runner
-	cacheDir string
+
+	out        io.Writer
+	stage      *suite.Stage
+	runner     string // path of the built runner
+	cacheDir   string // outlives the job
+	documented suite.Documented
 }
 
-// kinds are the jobs, and what each calls its places.
+// kinds are the jobs, what each calls its places, and of which nature they are.
 var kinds = map[string]struct {
-	do    func(*job, context.Context) ([]suite.Place, error)
-	place string
+	do     func(*job, context.Context) ([]suite.Place, error)
+	place  string
+	nature suite.Nature
 }{
-	"kernels":   {(*job).kernels, "kernel"},
-	"sandboxes": {(*job).sandboxes, "profile"},
-	"gvisor":    {(*job).gvisor, "version"},
+	"kernels":   {(*job).kernels, "kernel", suite.Real},
+	"sandboxes": {(*job).sandboxes, "profile", suite.Filtered},
+	"gvisor":    {(*job).gvisor, "version", suite.Emulated},
 }
 
 // prove does the job that args name, and reports on out whether all is well.
@@ -105,7 +109,7 @@ func parse(args []string, out io.Writer) (*job, error) {
 	if len(args) == 0 || kinds[args[0]].do == nil {
 		return nil, errors.New("usage: prove [-C ROOT] kernels|sandboxes|gvisor [FLAGS]")
 	}
-	j.kind = args[0]
+	j.kind, j.nature = args[0], kinds[args[0]].nature
 	fs := flag.NewFlagSet("prove "+j.kind, flag.ContinueOnError)
 	fs.BoolVar(&j.short, "short", false, "run the short form: two kernels, test binaries with -test.short")
 	fs.StringVar(&j.json, "json", "", "also write the report to this `file`")
@@ -139,9 +143,15 @@ func (j *job) settle(root, place string) (err error) {
 	return os.Chdir(root)
 }
 
-// build makes the stage and the runner.
+// build makes the stage, the runner and the program that asks the probes.
 func (j *job) build(ctx context.Context, dir string) (err error) {
 	if j.stage, err = suite.NewStage(ctx, dir, j.packages); err != nil {
+		return err
+	}
+	if j.documented, err = suite.ReadDocumented(); err != nil {
+		return err
+	}
+	if _, err = j.stage.Tool(ctx, "internal/ci/probes"); err != nil {
 		return err
 	}
 	j.runner, err = j.stage.Tool(ctx, "internal/ci/runner")

@@ -87,6 +87,28 @@ func (j *job) collect(place string, runs []plan.Run) (c *suite.Collector, done f
 	return c, func() { log.Close() }, nil
 }
 
+// take moves what was collected into the place, and holds the probes' answers
+// against the documents. This machine's own kernel is not in them.
+func (j *job) take(at *suite.Place, results *suite.Collector) (err error) {
+	at.Release = results.Release
+	if at.Results, err = results.Results(); err != nil {
+		return err
+	}
+	for _, r := range at.Results {
+		if r.Suite != plan.Probes || r.Verdict != suite.Pass {
+			continue
+		}
+		at.Answers = r.Answers
+		if at.Name == bare {
+			continue
+		}
+		for _, d := range j.documented.Differences(at.Name, at.Release, j.nature, r.Answers) {
+			at.Differences = append(at.Differences, "as "+r.User+": "+d)
+		}
+	}
+	return nil
+}
+
 // writePlan writes a plan where the runner reads it.
 func writePlan(path string, p plan.Plan) error {
 	b, err := json.Marshal(p)

@@ -34,7 +34,7 @@ func (j *job) sandboxes(ctx context.Context) ([]suite.Place, error) {
 		visits = append(visits, visit{name, func(ctx context.Context, at *suite.Place) error {
 			o := suite.Options{Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: runTimeout}
 			if name != bare {
-				o.Profiles = []string{name}
+				o.Profiles, o.Sandbox = []string{name}, true
 			}
 			return j.underRunner(ctx, at, o, func(runner, plan string) *exec.Cmd {
 				return exec.CommandContext(ctx, runner, plan)
@@ -94,7 +94,7 @@ func (j *job) gvisor(ctx context.Context) ([]suite.Place, error) {
 }
 
 func (j *job) inGVisor(ctx context.Context, at *suite.Place, runsc, platform string) error {
-	o := suite.Options{Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: runTimeout, Slow: 4}
+	o := suite.Options{Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: runTimeout, Slow: 4, Sandbox: true}
 	return j.underRunner(ctx, at, o, func(runner, plan string) *exec.Cmd {
 		return exec.CommandContext(ctx, runsc, "--platform="+platform, "--network=none",
 			"--root="+filepath.Join(j.stage.Dir, "runsc-"+at.Name), "do", runner, plan)
@@ -131,10 +131,8 @@ func (j *job) underRunner(ctx context.Context, at *suite.Place, o suite.Options,
 	plan.Lines(out, results.Line)
 	io.Copy(io.Discard, out)
 	err = cmd.Wait()
-	at.Release = results.Release
-	var parseErr error
-	if at.Results, parseErr = results.Results(); parseErr != nil {
-		return parseErr
+	if err := j.take(at, results); err != nil {
+		return err
 	}
 	if !results.Finished {
 		return fmt.Errorf("the runner ended early %s: %w: %s", results.Where(), errors.Join(err, errors.New(results.Trouble)), lastLines(stderr.String(), 20))

@@ -42,6 +42,8 @@ type Result struct {
 	ByStrategy map[string]Counts `json:"by_strategy,omitempty"`
 	Skips      []Named           `json:"skips,omitempty"`
 	Failures   []Named           `json:"failures,omitempty"`
+	// Answers are the probes', of a run that is no suite.
+	Answers []plan.Answer `json:"-"`
 	// Output is the end of what it printed, if it did not pass.
 	Output string `json:"output,omitempty"`
 }
@@ -137,11 +139,9 @@ func (c *Collector) Results() ([]Result, error) {
 			raw = b.Bytes()
 		}
 		if end, ok := c.ends[run.ID]; ok {
-			events, err := testEvents(raw)
-			if err != nil {
+			if err := r.fill(end, raw); err != nil {
 				return nil, err
 			}
-			r.judge(end, events)
 		}
 		if r.Verdict == Failed || r.Verdict == NotRun {
 			r.Output = tail(string(raw), 16<<10)
@@ -149,6 +149,21 @@ func (c *Collector) Results() ([]Result, error) {
 		results = append(results, r)
 	}
 	return results, nil
+}
+
+// fill turns the output of a run that ended into its result.
+func (r *Result) fill(end plan.Record, raw []byte) (err error) {
+	var events []event
+	if r.Suite == plan.Probes {
+		r.Answers, err = parseAnswers(raw)
+	} else {
+		events, err = testEvents(raw)
+	}
+	r.judge(end, events)
+	if err != nil && r.Verdict == Failed {
+		return nil // what it printed tells more than that it is no JSON
+	}
+	return err
 }
 
 // event is one line of go tool test2json.
@@ -192,7 +207,7 @@ func (r *Result) judge(end plan.Record, events []event) {
 	switch {
 	case end.Status != plan.OK || len(end.Left) > 0 || r.Counts.Fail > 0:
 		r.Verdict = Failed
-	case r.Counts.Pass == 0:
+	case r.Counts.Pass == 0 && r.Answers == nil:
 		r.Verdict = Skipped
 	default:
 		r.Verdict = Pass

@@ -162,7 +162,7 @@ func TestRuns_CombinesWhatMatters(t *testing.T) {
 		}
 		got = append(got, r.Suite+" "+r.User+" "+r.Strategy)
 	}
-	want := []string{"pidfd root ", "pidfd user ", "prefork root auto", "prefork user auto", "prefork root waiter", "prefork user waiter"}
+	want := []string{"probes root ", "probes user ", "pidfd root ", "pidfd user ", "prefork root auto", "prefork user auto", "prefork root waiter", "prefork user waiter"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

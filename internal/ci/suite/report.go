@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/seed-cb702d51/tfork-go/internal/ci/plan"
 )
 
 // Place is a kernel or a sandbox, with what the suites did there.
@@ -26,11 +28,15 @@ type Place struct {
 	Notes   []string      `json:"notes,omitempty"` // retries, differences
 	Took    time.Duration `json:"took_ns"`
 	Results []Result      `json:"results,omitempty"`
+	// Answers are what the probes say there; Differences are where that is not
+	// what the documents say, which is a failure.
+	Answers     []plan.Answer `json:"answers,omitempty"`
+	Differences []string      `json:"differences,omitempty"`
 }
 
 // OK tells whether nothing there failed.
 func (p Place) OK() bool {
-	return p.Trouble == "" && !slices.ContainsFunc(p.Results, func(r Result) bool {
+	return p.Trouble == "" && len(p.Differences) == 0 && !slices.ContainsFunc(p.Results, func(r Result) bool {
 		return r.Verdict == Failed || r.Verdict == NotRun
 	})
 }
@@ -58,6 +64,7 @@ func (r Report) WriteJSON(path string) error {
 // Write prints the table, then why something was skipped, then what failed.
 func (r Report) Write(w io.Writer) {
 	r.writeTable(w)
+	r.writeAnswers(w)
 	r.writeSkips(w)
 	for _, p := range r.Places {
 		p.writeTrouble(w)
@@ -175,23 +182,30 @@ func (p Place) writeTrouble(w io.Writer) {
 	if p.Trouble != "" {
 		fmt.Fprintf(w, "\n%s: TROUBLE: %s\n", p.Name, p.Trouble)
 	}
+	for _, d := range p.Differences {
+		fmt.Fprintf(w, "\n%s: FAIL: %s does not hold: %s\n", p.Name, AnswersTable, d)
+	}
 	for _, r := range p.Results {
-		if r.Verdict != Failed {
-			continue
+		if r.Verdict == Failed {
+			r.writeFailure(w, p.Name)
 		}
-		fmt.Fprintf(w, "\nFAIL %s: %s\n", strings.TrimSpace(fmt.Sprintf("%s on %s as %s %s", r.Suite, p.Name, r.User, r.Strategy)), r.Status)
-		for _, left := range r.Left {
-			fmt.Fprintf(w, "    left a process behind: %s\n", left)
+	}
+}
+
+// writeFailure prints what went wrong in a run.
+func (r Result) writeFailure(w io.Writer, place string) {
+	fmt.Fprintf(w, "\nFAIL %s: %s\n", strings.TrimSpace(fmt.Sprintf("%s on %s as %s %s", r.Suite, place, r.User, r.Strategy)), r.Status)
+	for _, left := range r.Left {
+		fmt.Fprintf(w, "    left a process behind: %s\n", left)
+	}
+	for _, f := range r.Failures {
+		fmt.Fprintf(w, "    --- %s\n", f.Test)
+		for line := range strings.Lines(f.Text) {
+			fmt.Fprintf(w, "        %s", line)
 		}
-		for _, f := range r.Failures {
-			fmt.Fprintf(w, "    --- %s\n", f.Test)
-			for line := range strings.Lines(f.Text) {
-				fmt.Fprintf(w, "        %s", line)
-			}
-			fmt.Fprintln(w)
-		}
-		if len(r.Failures) == 0 {
-			fmt.Fprintln(w, r.Output)
-		}
+		fmt.Fprintln(w)
+	}
+	if len(r.Failures) == 0 {
+		fmt.Fprintln(w, r.Output)
 	}
 }

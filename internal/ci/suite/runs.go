@@ -22,6 +22,9 @@ type Options struct {
 	// Slow is by how much this machine is slower than a developer's: deadlines
 	// are multiplied by it (TFORK_TEST_SLOW).
 	Slow int
+	// Sandbox says that features may be missing although the kernel's version
+	// promises them (TFORK_TEST_ALLOW_MISSING).
+	Sandbox bool
 	// Short and Run are the test binary's flags of these names.
 	Short bool
 	Run   string
@@ -29,16 +32,17 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Runs lists what a runner has to do, numbered from 0.
+// Runs lists what a runner has to do, numbered from 0: the probes first, then
+// every suite.
 func (s *Stage) Runs(o Options) []plan.Run {
 	var runs []plan.Run
-	for _, pkg := range s.Suites {
+	for _, pkg := range append([]string{plan.Probes}, s.Suites...) {
 		for _, profile := range orEmpty(o.Profiles) {
 			for _, strategy := range strategiesOf(pkg, o.Strategies) {
 				for _, user := range o.Users {
-					r := plan.Run{ID: len(runs), Suite: pkg, User: user, Profile: profile, Strategy: strategy, Timeout: o.Timeout}
-					o.complete(&r)
-					runs = append(runs, r)
+					runs = append(runs, o.complete(plan.Run{
+						ID: len(runs), Suite: pkg, User: user, Profile: profile, Strategy: strategy, Timeout: o.Timeout,
+					}))
 				}
 			}
 		}
@@ -47,7 +51,12 @@ func (s *Stage) Runs(o Options) []plan.Run {
 }
 
 // complete fills in what to start, and with which environment.
-func (o Options) complete(r *plan.Run) {
+func (o Options) complete(r plan.Run) plan.Run {
+	r.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
+	if r.Suite == plan.Probes {
+		r.Dir, r.Argv = o.Dir, []string{path.Join(o.Dir, plan.Probes)}
+		return r
+	}
 	r.Dir = path.Join(o.Dir, r.Suite)
 	r.Argv = []string{
 		path.Join(r.Dir, Binary), "-test.v=test2json", "-test.paniconexit0",
@@ -60,13 +69,16 @@ func (o Options) complete(r *plan.Run) {
 	if o.Run != "" {
 		r.Argv = append(r.Argv, "-test.run="+o.Run)
 	}
-	r.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"}
 	if o.Slow > 1 {
 		r.Env = append(r.Env, "TFORK_TEST_SLOW="+strconv.Itoa(o.Slow))
+	}
+	if o.Sandbox {
+		r.Env = append(r.Env, "TFORK_TEST_ALLOW_MISSING=1")
 	}
 	if r.Strategy != "" {
 		r.Env = append(r.Env, "TFORK_STRATEGY="+r.Strategy)
 	}
+	return r
 }
 
 // strategiesOf leaves out what makes no difference to a suite: only packages
