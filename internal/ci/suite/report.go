@@ -128,6 +128,9 @@ func (r Result) cell() string {
 		if r.Verdict == Failed && r.Counts.Fail == 0 {
 			text = "FAIL " + text
 		}
+		if r.Took >= time.Second {
+			text += ", " + r.Took.Round(time.Second).String()
+		}
 		return text
 	}
 	return string(r.Verdict)
@@ -205,7 +208,8 @@ func (r Result) writeFailure(w io.Writer, place string) {
 		}
 		fmt.Fprintln(w)
 	}
-	if len(r.Failures) == 0 {
+	// Without a test that failed, what it printed last says how it ended.
+	if len(r.Failures) == 0 && len(r.Left) == 0 {
 		fmt.Fprintln(w, r.Output)
 	}
 }
