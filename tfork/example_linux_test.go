@@ -20,7 +20,7 @@ func ExampleProcess_EventFD() {
 	}
 	defer unix.Close(epfd)
 	workers := map[int32]*tfork.Process{}
-	for _, script := range []string{"sleep 1000", "exit 2"} {
+	for _, script := range []string{"exec sleep 1000", "exit 2"} {
 		cmd := tfork.Command("sh", "-c", script)
 		if err := cmd.Start(); err != nil {
 			log.Fatal(err)
