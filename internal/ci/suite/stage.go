@@ -26,7 +26,8 @@ type Stage struct {
 
 // NewStage builds the test binaries of the packages that match the patterns of
 // the go command into dir, readable by every user. Packages without tests are
-// left out, and so is the module's root, whose tests are about the source.
+// left out, and so are those whose tests are about something else than a kernel:
+// the module's root (the source) and internal/ci (this).
 func NewStage(ctx context.Context, dir string, patterns ...string) (*Stage, error) {
 	root, packages, err := withTests(ctx, patterns)
 	if err != nil {
@@ -59,7 +60,7 @@ func withTests(ctx context.Context, patterns []string) (root string, packages []
 	for line := range strings.Lines(out) {
 		if dir, path, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
 			root = dir
-			if pkg, ok := strings.CutPrefix(path, module); ok {
+			if pkg, ok := strings.CutPrefix(path, module); ok && !strings.HasPrefix(pkg, "internal/ci/") {
 				packages = append(packages, pkg)
 			}
 		}
