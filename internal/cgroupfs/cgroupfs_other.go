@@ -22,4 +22,6 @@ func explain(_ int, err error) error { return err }
 func frozen(int) (bool, error)       { return false, errOther }
 func join(int, int) error            { return errOther }
 func read(int) (Counters, error)     { return Counters{}, errOther }
-func findMount() (Mount, error)      { return Mount{}, errOther }
+func readOOM(int) (Counters, error)  { return Counters{}, errOther }
+
+func findMount() (Mount, error) { return Mount{}, errOther }

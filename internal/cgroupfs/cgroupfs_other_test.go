@@ -13,8 +13,9 @@ import (
 func TestStubs_SayUnsupported(t *testing.T) {
 	_, frozenErr := Frozen(0)
 	_, readErr := Read(0)
+	_, oomErr := ReadOOM(0)
 	_, mountErr := FindMount()
-	for _, err := range []error{Check(0), Join(0), Move(0, 1), frozenErr, readErr, mountErr} {
+	for _, err := range []error{Check(0), Join(0), Move(0, 1), frozenErr, readErr, oomErr, mountErr} {
 		if !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%v is not ErrUnsupported", err)
 		}

@@ -38,6 +38,12 @@ func (c Counters) OOMKilled(before Counters, sigkill bool) bool {
 // dir is lent.
 func Read(dir int) (Counters, error) { return read(dir) }
 
+// ReadOOM is [Read] without what costs time: of the result only HasOOM and
+// OOMKills are filled in, and a cgroup that was removed, or is none, is not told
+// from one without the memory controller. It is meant for the sample before a
+// start, where [Check] has just looked.
+func ReadOOM(dir int) (Counters, error) { return readOOM(dir) }
+
 // parseCounters fills in what memory.events(.local), memory.peak and cpu.stat
 // hold; nil stands for a file that does not exist.
 func parseCounters(events, peak, cpu []byte) Counters {

@@ -5,13 +5,12 @@ package cgroupfs
 
 import "golang.org/x/sys/unix"
 
+// oomFiles: the local file counts this cgroup alone; before Linux 5.2 there is
+// only the other, which counts those below too.
+var oomFiles = []string{"memory.events.local", "memory.events"}
+
 func read(dir int) (Counters, error) {
-	if err := checkType(dir); err != nil {
-		return Counters{}, err
-	}
-	// The local file counts this cgroup alone; before 5.2 there is only the
-	// other, which counts those below too.
-	files := [...][]string{{"memory.events.local", "memory.events"}, {"memory.peak"}, {"cpu.stat"}}
+	files := [...][]string{oomFiles, {"memory.peak"}, {"cpu.stat"}}
 	var texts [len(files)][]byte
 	for i, names := range files {
 		text, err := readFirst(dir, names)
@@ -21,12 +20,17 @@ func read(dir int) (Counters, error) {
 		texts[i] = text
 	}
 	if texts[2] == nil {
-		// Every cgroup has cpu.stat, unless it is gone.
+		// Every cgroup has cpu.stat, unless it is none or gone.
 		if err := checkExists(dir); err != nil {
 			return Counters{}, err
 		}
 	}
 	return parseCounters(texts[0], texts[1], texts[2]), nil
+}
+
+func readOOM(dir int) (Counters, error) {
+	text, err := readFirst(dir, oomFiles)
+	return parseCounters(text, nil, nil), err
 }
 
 // readFirst reads the first file that exists; nil if none does.
@@ -43,10 +47,14 @@ func readFirst(dir int, names []string) ([]byte, error) {
 	return nil, nil
 }
 
-// checkExists tells a removed cgroup from one without the file.
+// checkExists tells a cgroup without the file from what is none, or gone.
 func checkExists(dir int) error {
-	if _, err := readAt(dir, "cgroup.procs"); err == unix.ENOENT || err == unix.ENODEV {
-		return fail(dir, "read cgroup.procs", err)
+	if err := checkType(dir); err != nil {
+		return err
 	}
-	return nil
+	_, err := readAt(dir, "cgroup.procs")
+	if err == unix.EOPNOTSUPP { // a threaded one does not tell
+		return nil
+	}
+	return fail(dir, "read cgroup.procs", err)
 }

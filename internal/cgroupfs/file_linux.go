@@ -16,7 +16,9 @@ func openAt(dir int, name string, flags int) (int, error) {
 	}
 }
 
-// readAt reads a whole file of the directory. Errors are bare errno values.
+// readAt reads a whole file of the directory. Errors are bare errno values. The
+// kernel makes the text of such a file in one piece, so a read that leaves room
+// in the buffer was the last.
 func readAt(dir int, name string) ([]byte, error) {
 	fd, err := openAt(dir, name, unix.O_RDONLY)
 	if err != nil {
@@ -25,18 +27,17 @@ func readAt(dir int, name string) ([]byte, error) {
 	defer unix.Close(fd)
 	buf := make([]byte, 0, 1024)
 	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
 		n, err := unix.Read(fd, buf[len(buf):cap(buf)])
-		switch {
-		case err == unix.EINTR:
-		case err != nil:
-			return nil, err
-		case n == 0:
-			return buf, nil
-		default:
-			buf = buf[:len(buf)+n]
+		if err == unix.EINTR {
+			continue
 		}
+		if err != nil {
+			return nil, err
+		}
+		buf = buf[:len(buf)+n]
+		if len(buf) < cap(buf) {
+			return buf, nil
+		}
+		buf = append(buf, 0)[:len(buf)] // more room
 	}
 }

@@ -29,43 +29,42 @@ func check(dir int) error {
 	return nil
 }
 
-// checkType asks which file system the directory is on: a file of cgroup v2 is
-// no directory, one of cgroup v1 is on another file system.
+// checkType asks which file system the directory is on: that of cgroup v1 is
+// another. A file instead of a directory shows when something in it is opened.
 func checkType(dir int) error {
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(dir, &fs); err != nil {
-		return fail(dir, "fstatfs", err)
+	err := unix.Fstatfs(dir, &fs)
+	if err == nil && int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
+		err = unix.EBADF
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(dir, &st); err != nil {
-		return fail(dir, "fstat", err)
-	}
-	if int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return fail(dir, "fstatfs", unix.EBADF)
-	}
-	return nil
+	return fail(dir, "fstatfs", err)
 }
 
-// checkWritable opens cgroup.procs as a placement would. A removed directory
-// still has a descriptor, but no files.
+// checkWritable asks what opening cgroup.procs for writing would answer, which
+// is several times cheaper than to open it. A removed directory still has a
+// descriptor, but no files.
 func checkWritable(dir int) error {
-	fd, err := openAt(dir, "cgroup.procs", unix.O_WRONLY)
-	if err != nil {
-		return fail(dir, "openat", err)
-	}
-	unix.Close(fd)
-	return nil
+	err := unix.Faccessat(dir, "cgroup.procs", unix.W_OK, unix.AT_EACCESS)
+	return fail(dir, "faccessat cgroup.procs", err)
 }
 
-// frozen looks at cgroup.events, which counts those above but only when all
-// processes have stopped, and then for an order to freeze anywhere above.
+// frozen looks at cgroup.events. For a cgroup without processes that is all:
+// the kernel passes an order to freeze down to it at once. One with processes
+// is called frozen only when the last of them has stopped, so the order itself
+// is looked for, there and above.
 func frozen(dir int) (bool, error) {
 	events, err := readAt(dir, "cgroup.events")
-	if err != nil && err != unix.ENOENT { // the root has none
+	if err == unix.ENOENT {
+		return false, nil // the root has none, and cannot be frozen
+	}
+	if err != nil {
 		return false, fail(dir, "read cgroup.events", err)
 	}
 	if n, _ := Field(events, "frozen"); n != 0 {
 		return true, nil
+	}
+	if n, _ := Field(events, "populated"); n == 0 {
+		return false, nil
 	}
 	ordered := func(level int) (bool, error) {
 		b, err := readAt(level, "cgroup.freeze")
@@ -120,6 +119,7 @@ func join(dir, pid int) error {
 // causes are the errno values that a placement answers with.
 var causes = map[error]error{
 	unix.EBADF:      ErrNotCgroup,
+	unix.ENOTDIR:    ErrNotCgroup,
 	unix.ENOENT:     ErrRemoved,
 	unix.ENODEV:     ErrRemoved,
 	unix.EACCES:     ErrNoDelegation,
@@ -131,8 +131,11 @@ var causes = map[error]error{
 }
 
 // fail makes the error of a call on the cgroup itself, where the errno can
-// mean nothing else.
+// mean nothing else. No error stays none.
 func fail(dir int, call string, err error) error {
+	if err == nil {
+		return nil
+	}
 	sys := os.NewSyscallError(call, err)
 	if cause := causes[err]; cause != nil {
 		return &Error{Path: dirPath(dir), Cause: cause, Err: sys}

@@ -118,6 +118,9 @@ func TestRemoved(t *testing.T) {
 	if _, err := Read(fd); !errors.Is(err, ErrRemoved) {
 		t.Errorf("Read = %v", err)
 	}
+	if c, err := ReadOOM(fd); err != nil || c.HasOOM {
+		t.Errorf("ReadOOM = %+v, %v", c, err)
+	}
 }
 
 func TestFrozen_WhileBeingFrozen(t *testing.T) {
@@ -276,7 +279,7 @@ func TestOrdinaryUser_Delegation(t *testing.T) {
 		}
 	}
 	run := func(in string) string {
-		c := exec.Command(testutil.ReadableExe(t), dir+"/target")
+		c := exec.Command(testutil.ExeForAnyUser, dir+"/target")
 		c.Env = testutil.HelperEnv(helperPlace)
 		c.SysProcAttr = &syscall.SysProcAttr{
 			Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
@@ -379,6 +382,17 @@ func TestRead_CountsTheWorkersTime(t *testing.T) {
 	_, statErr := os.Stat(dir + "/memory.events")
 	if has := statErr == nil; got.HasOOM != has {
 		t.Errorf("HasOOM = %v, want %v", got.HasOOM, has)
+	}
+	oom, err := ReadOOM(fd)
+	if want := (Counters{HasOOM: got.HasOOM, OOMKills: got.OOMKills}); err != nil || oom != want {
+		t.Errorf("ReadOOM = %+v, %v, want %+v", oom, err, want)
+	}
+}
+
+func TestRead_OfNoCgroup(t *testing.T) {
+	fd := open(t, t.TempDir())
+	if _, err := Read(fd); !errors.Is(err, ErrNotCgroup) {
+		t.Errorf("Read = %v", err)
 	}
 }
 

@@ -30,7 +30,8 @@ func CgroupMount(t testing.TB) string {
 }
 
 // Cgroup makes a cgroup of the test's own, at the root of the hierarchy or,
-// for an ordinary user, in the cgroup the test runs in, and returns its path.
+// for an ordinary user, beside or in the cgroup that the test runs in (beside
+// it controllers may be on), and returns its path.
 // It skips the test where neither is allowed. At the end everything in it is
 // killed and it is removed.
 func Cgroup(t testing.TB) string {
@@ -39,7 +40,8 @@ func Cgroup(t testing.TB) string {
 	text, _ := os.ReadFile("/proc/self/cgroup")
 	if _, own, ok := strings.Cut("\n"+string(text), "\n0::"); ok {
 		own, _, _ = strings.Cut(own, "\n")
-		parents = append(parents, filepath.Join(parents[0], own))
+		dir := filepath.Join(parents[0], own)
+		parents = append(parents, filepath.Dir(dir), dir)
 	}
 	for _, parent := range parents {
 		dir, err := os.MkdirTemp(parent, "tfork-test-")

@@ -6,10 +6,7 @@ package testutil
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
-	"syscall"
-	"testing"
 )
 
 // helperKey is in the environment of a helper process, and only there: setting
@@ -65,29 +62,7 @@ func runHelper() {
 	os.Exit(run(os.Args[1:]))
 }
 
-// ReadableExe is a copy of the test binary that every user may run: the
-// original lies in a directory of its builder's.
-func ReadableExe(t testing.TB) string {
-	t.Helper()
-	b, err := os.ReadFile(Exe())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "tfork-exe-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "exe")
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	// A process that is forked while the file is open for writing keeps it
-	// open until its exec: ETXTBSY for us.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	if err := os.WriteFile(path, b, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+// ExeForAnyUser names the test binary for a process that is started with
+// another user's credentials: that user may not reach the directory it is in,
+// but the link of the starting process leads to the file itself.
+const ExeForAnyUser = "/proc/self/exe"

@@ -1,0 +1,243 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/cgroupfs"
+)
+
+// killTime bounds the fallback before cgroup.kill. Ended processes leave a
+// frozen group at once; only a hanging kernel could keep it longer.
+const killTime = 10 * time.Second
+
+func (g *Group) kill() error {
+	if g.holds("/proc/self/cgroup") {
+		return &Error{Path: g.path, Cause: ErrSelf}
+	}
+	err := g.with(func(fd int) error { return writeAt(fd, "cgroup.kill", "1") })
+	switch {
+	case err == nil || g.gone():
+		return nil
+	case err == unix.ENOENT:
+		return g.killOneByOne()
+	case err == unix.EOPNOTSUPP:
+		return &Error{Path: g.path, Cause: ErrThreaded, Err: os.NewSyscallError("write cgroup.kill", err)}
+	}
+	if errno, ok := err.(syscall.Errno); ok {
+		err = &os.PathError{Op: "kill", Path: g.path, Err: errno}
+	}
+	return explainControl(g.path, err)
+}
+
+// killOneByOne is for kernels without cgroup.kill. A frozen process cannot
+// fork and still dies of SIGKILL, so once the group has frozen, one pass over
+// its processes gets them all. A process that was inside fork when the order
+// came leaves its child frozen in the group: the next pass sees it.
+func (g *Group) killOneByOne() error {
+	freezer, err := g.orderFreeze()
+	if err != nil {
+		return err
+	}
+	if freezer {
+		defer g.write("cgroup.freeze", "0")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killTime)
+	defer cancel()
+	killed := map[int]bool{}
+	return poll(ctx, func() (bool, error) {
+		settled := !freezer || g.event("frozen") != 0 || g.event("populated") == 0
+		pids, err := g.procs()
+		fresh := false
+		for _, pid := range pids {
+			if pid == 0 {
+				return false, fmt.Errorf("kill %s: processes of another pid namespace are inside, and this kernel has no cgroup.kill (Linux 5.14)", g.path)
+			}
+			if !killed[pid] {
+				killed[pid], fresh = true, true
+				g.killMember(pid)
+			}
+		}
+		return settled && !fresh, err
+	})
+}
+
+// orderFreeze freezes the group unless somebody else has; it tells whether the
+// order is ours to take back.
+func (g *Group) orderFreeze() (ours bool, err error) {
+	b, err := os.ReadFile(filepath.Join(g.path, "cgroup.freeze"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // before Linux 5.2: passes alone must do
+	}
+	if n, _ := cgroupfs.Number(b); n != 0 || err != nil {
+		return false, err
+	}
+	return true, g.write("cgroup.freeze", "1")
+}
+
+// killMember kills the process that the pidfd has pinned, if that one is in
+// the group: the number may have got a new owner since it was read.
+func (g *Group) killMember(pid int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ENOSYS {
+		unix.Kill(pid, unix.SIGKILL)
+		return
+	}
+	if err != nil {
+		return // it is gone
+	}
+	defer unix.Close(fd)
+	if g.holds("/proc/" + strconv.Itoa(pid) + "/cgroup") {
+		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	}
+}
+
+// holds tells whether the process of a /proc/PID/cgroup file is in the group
+// or below.
+func (g *Group) holds(file string) bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	cgroup, _ := cgroupfs.ParseSelf(text)
+	m, err := cgroupfs.FindMount()
+	if err != nil {
+		return false
+	}
+	dir, ok := m.Dir(cgroup)
+	return ok && (dir == g.path || strings.HasPrefix(dir, g.path+"/"))
+}
+
+func (g *Group) freeze(ctx context.Context) error {
+	if g.holds("/proc/self/cgroup") {
+		return &Error{Path: g.path, Cause: ErrSelf}
+	}
+	if err := g.explainFreeze(g.write("cgroup.freeze", "1")); err != nil {
+		return err
+	}
+	err := poll(ctx, func() (bool, error) { return g.event("frozen") != 0, nil })
+	if err != nil {
+		return fmt.Errorf("freeze %s: processes are still running: %w", g.path, err)
+	}
+	return nil
+}
+
+func (g *Group) thaw() error { return g.explainFreeze(g.write("cgroup.freeze", "0")) }
+
+func (g *Group) explainFreeze(err error) error {
+	if errors.Is(err, fs.ErrNotExist) && !g.gone() {
+		return notSupported("cgroup.freeze", "Linux 5.2", err)
+	}
+	return explainControl(g.path, err)
+}
+
+// event reads a field of cgroup.events; 0 where there is none.
+func (g *Group) event(key string) uint64 {
+	b, _ := os.ReadFile(filepath.Join(g.path, "cgroup.events"))
+	n, _ := cgroupfs.Field(b, key)
+	return n
+}
+
+// waitEmpty returns when no live process is in the group or below.
+func (g *Group) waitEmpty(ctx context.Context) error {
+	if err := poll(ctx, func() (bool, error) { return g.event("populated") == 0, nil }); err != nil {
+		pids, _ := g.procs()
+		return &Error{Path: g.path, Cause: ErrPopulated, Err: fmt.Errorf("processes %v: %w", pids, err)}
+	}
+	return nil
+}
+
+// gone tells whether the directory of our descriptor has been removed; another
+// of the same name is not it.
+func (g *Group) gone() bool {
+	held, err := g.dir.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Stat(g.path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held, now)
+}
+
+func (g *Group) procs() ([]int, error) {
+	var pids []int
+	err := g.walk(func(dir string) error {
+		list, err := words(filepath.Join(dir, "cgroup.procs"))
+		for _, w := range list {
+			if pid, err := strconv.Atoi(w); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+		return explainControl(dir, err)
+	})
+	return pids, err
+}
+
+// walk calls visit for the group and every group below it, the lowest first. A
+// group that goes away meanwhile is no error.
+func (g *Group) walk(visit func(dir string) error) error {
+	if g.gone() {
+		return nil
+	}
+	return walk(g.path, visit)
+}
+
+func walk(dir string, visit func(dir string) error) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := walk(filepath.Join(dir, e.Name()), visit); err != nil {
+				return err
+			}
+		}
+	}
+	if err := visit(dir); err != nil && !errors.Is(err, ErrRemoved) {
+		return err
+	}
+	return nil
+}
+
+// writeAt writes a file of a directory that must exist. Errors are bare errno
+// values.
+func writeAt(dir int, name, value string) error {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		_, err = unix.Write(fd, []byte(value))
+	}
+	if err == unix.EINTR {
+		return writeAt(dir, name, value)
+	}
+	return err
+}
+
+// poll asks until the answer is yes, an error, or the context's end.
+func poll(ctx context.Context, ask func() (bool, error)) error {
+	pause := 100 * time.Microsecond
+	for {
+		if yes, err := ask(); yes || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, 20*time.Millisecond)
+	}
+}
