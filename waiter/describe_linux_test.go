@@ -116,7 +116,7 @@ func fdOf(f *os.File) (fd int) {
 // output starts a worker with its standard output in a file, and returns what
 // it wrote after it has ended well.
 func output(p *Pool, change func(*Request)) ([]byte, *Worker, error) {
-	f, err := os.CreateTemp("", "waiter-test")
+	f, err := os.CreateTemp("/tmp", "waiter-test")
 	if err != nil {
 		return nil, nil, err
 	}

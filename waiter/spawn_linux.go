@@ -4,7 +4,10 @@
 package waiter
 
 import (
+	"bytes"
 	"errors"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -44,12 +47,30 @@ func (s *server) handleSignal(m message) error {
 	}
 	errno := syscall.ESRCH
 	s.mu.Lock()
-	if w := s.byID[ask.Worker]; w != nil && w.pid != 0 {
+	if w := s.byID[ask.Worker]; w == nil || w.pid == 0 {
+		// Reaped, or never there.
+	} else if m.from.Uid != s.caller.Uid && !owns(m.from.Uid, w.pid) {
+		errno = syscall.EPERM
+	} else {
 		errno = errnoOf(s.kill(w.pid, syscall.Signal(ask.Signal)))
 	}
 	s.mu.Unlock()
 	s.reply(wire.AppendSignaled(nil, m.ID, uint32(errno)), nil)
 	return nil
+}
+
+// owns tells whether a process runs under a user, by its real or saved id: the
+// rule of kill(2) for a caller that has dropped the waiter's rights.
+func owns(uid uint32, pid int) bool {
+	text, err := readFile("/proc/"+strconv.Itoa(pid)+"/status", nil)
+	if err != nil {
+		return false
+	}
+	_, ids, _ := bytes.Cut(text, []byte("\nUid:\t"))
+	ids, _, _ = bytes.Cut(ids, []byte("\n"))
+	f := strings.Fields(string(ids))
+	want := strconv.FormatUint(uint64(uid), 10)
+	return len(f) == 4 && (f[0] == want || f[2] == want)
 }
 
 // errnoOf returns the errno in err, 0 for nil.
@@ -83,7 +104,7 @@ func (t *thread) handleSpawn(m *message) error {
 	if err != nil {
 		return err
 	}
-	if !t.sameCaller() {
+	if !t.sameCaller(m.from) {
 		t.refuse(m.ID, wire.RefusedInfo{Reason: wire.Stale})
 		return nil
 	}
@@ -102,8 +123,8 @@ func (t *thread) handleSpawn(m *message) error {
 
 // sameCaller asks the kernel, not the caller, whether the caller is still
 // what it was. A worker would otherwise get back what the caller has given up.
-func (t *thread) sameCaller() bool {
-	if !t.sound {
+func (t *thread) sameCaller(from unix.Ucred) bool {
+	if !t.sound || from != t.caller {
 		return false
 	}
 	t.text = t.observe(&t.now, t.text)
