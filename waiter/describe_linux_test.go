@@ -6,6 +6,7 @@ package waiter
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -137,9 +138,8 @@ func output(p *Pool, change func(*Request)) ([]byte, *Worker, error) {
 	if err == nil && status != 0 {
 		err = fmt.Errorf("wait status %#x", int(status))
 	}
-	out := make([]byte, 1<<20)
-	n, _ := f.ReadAt(out, 0)
-	return out[:n], w, err
+	out, readErr := os.ReadFile(f.Name())
+	return out, w, errors.Join(err, readErr)
 }
 
 // describeWith returns the description of a worker that p has started.
