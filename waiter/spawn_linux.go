@@ -167,9 +167,10 @@ func (s *server) failed(w *worker, errno syscall.Errno) {
 
 func (s *server) refuse(id uint64, why wire.RefusedInfo) { s.reply(why.Append(nil, id), nil) }
 
-// started tells the caller, and enters the worker. Nobody has reaped it before
-// that, even if it has ended: the pidfds are the worker's, and the caller hears
-// of its start before it hears of its end.
+// started tells the caller, and enters the worker. Until it is in byPid nobody
+// reaps it, even if it has ended: the pidfds are the worker's, and the caller
+// hears of its start before it hears of its end. From the moment that the
+// caller knows of it, it can be signalled.
 func (s *server) started(w *worker, pid int, forUser bool) {
 	var fds []int
 	for range 1 + boolInt(forUser) {
@@ -178,12 +179,16 @@ func (s *server) started(w *worker, pid int, forUser bool) {
 		}
 	}
 	info := wire.StartedInfo{Pid: uint32(pid), PidFDs: uint32(len(fds))}
+	s.mu.Lock()
+	w.pid = pid
+	s.mu.Unlock()
 	s.reply(info.Append(nil, w.id), fds)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w.pid = pid
 	s.byPid[pid] = w
-	s.mourn(w)
+	if s.orphan {
+		s.mourn(w)
+	}
 }
 
 func boolInt(b bool) int {

@@ -104,7 +104,7 @@ func (t *thread) endOfStream() {
 	}
 	t.orphan = true
 	t.out.close()
-	for _, w := range t.byID {
+	for _, w := range t.byPid {
 		t.mourn(w)
 	}
 	t.endIfDone()
@@ -113,7 +113,7 @@ func (t *thread) endOfStream() {
 // mourn sends the worker its death signal. Called with mu held: the worker is
 // not reaped.
 func (s *server) mourn(w *worker) {
-	if s.orphan && w.pid != 0 && w.deathSignal != 0 {
+	if w.deathSignal != 0 {
 		s.kill(w.pid, w.deathSignal)
 	}
 }
