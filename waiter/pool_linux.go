@@ -46,7 +46,7 @@ func (p *Pool) spawn(r *Request) (*Worker, error) {
 		}
 		var w *Worker
 		w, err = c.spawn(q)
-		if r.Dedicated || q.inheritCwd || err == errStale {
+		if r.Dedicated || q.inheritCwd || err != nil && again(err) {
 			p.retire(c)
 		}
 		if err == nil {
