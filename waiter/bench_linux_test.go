@@ -35,6 +35,7 @@ func BenchmarkRun(b *testing.B) {
 		dev := null(b)
 		req := &Request{Path: prog.path, Args: []string{prog.path}, Env: os.Environ(), Files: []uintptr{dev, dev, dev}}
 		b.Run(prog.name+"/os-exec", func(b *testing.B) {
+			defer measureCPU(b)()
 			for b.Loop() {
 				if err := exec.Command(prog.path).Run(); err != nil {
 					b.Fatal(err)
@@ -42,6 +43,7 @@ func BenchmarkRun(b *testing.B) {
 			}
 		})
 		b.Run(prog.name+"/shared", func(b *testing.B) {
+			defer measureCPU(b)()
 			for b.Loop() {
 				benchOne(b, req)
 			}
@@ -54,6 +56,7 @@ func BenchmarkRun(b *testing.B) {
 			}
 		})
 		b.Run(prog.name+"/parallel/os-exec", func(b *testing.B) {
+			defer measureCPU(b)()
 			b.SetParallelism(8)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
@@ -64,6 +67,7 @@ func BenchmarkRun(b *testing.B) {
 			})
 		})
 		b.Run(prog.name+"/parallel/shared", func(b *testing.B) {
+			defer measureCPU(b)()
 			b.SetParallelism(8)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {

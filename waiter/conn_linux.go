@@ -4,7 +4,7 @@
 package waiter
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"sync"
 	"syscall"
@@ -183,7 +183,7 @@ func (c *conn) end(why error) {
 		c.proc.Kill() // it speaks another language: it is none of ours
 	}
 	if !ready {
-		lost = c.startError(why)
+		lost = c.notServed(why)
 	}
 	for _, answer := range signals {
 		close(answer)
@@ -199,17 +199,17 @@ func (c *conn) end(why error) {
 	close(c.gone)
 }
 
-// startError says why a waiter never came to serve, with its exit status
-// where nobody stole it.
-func (c *conn) startError(why error) error {
+// notServed says why a waiter never came to serve, with its exit status where
+// nobody stole it.
+func (c *conn) notServed(why error) error {
 	if why != nil {
-		return fmt.Errorf("start of a waiter: %w", why)
+		return &startError{why}
 	}
 	state, err := c.proc.Wait()
 	if err != nil {
-		return fmt.Errorf("the waiter ended before it served (%w)", ErrGone)
+		return &startError{ErrGone}
 	}
-	return fmt.Errorf("the waiter ended before it served: %v (%w)", state, ErrGone)
+	return &startError{errors.New(state.String())}
 }
 
 // reap collects the waiter, whose end of the socket is closed: it is a zombie

@@ -111,7 +111,9 @@ func (f *facts) capabilities(pid int) {
 	}
 }
 
-// readFile reads a whole small file into buf, grown where needed.
+// readFile reads a whole file of /proc into buf, grown where needed. A read
+// that does not fill the buffer has got all there is (proc(5) files are made
+// at the first read).
 func readFile(path string, buf []byte) ([]byte, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -127,9 +129,12 @@ func readFile(path string, buf []byte) ([]byte, error) {
 		if err == unix.EINTR {
 			continue
 		}
-		if err != nil || n == 0 {
-			return buf, err
+		if err != nil {
+			return buf, os.NewSyscallError("read", err)
 		}
 		buf = buf[:len(buf)+n]
+		if len(buf) < cap(buf) {
+			return buf, nil
+		}
 	}
 }

@@ -27,7 +27,7 @@ var waiterEnv = []string{
 	"GODEBUG=containermaxprocs=0,updatemaxprocs=0",
 	// has room for the threads that come back from a system call at the same
 	// time (they would wait for each other otherwise, up to 10 ms),
-	"GOMAXPROCS=8",
+	"GOMAXPROCS=16",
 	// and does not hide a race that is found in it: its standard error is
 	// /dev/null.
 	"GORACE=halt_on_error=1 atexit_sleep_ms=0",

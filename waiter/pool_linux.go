@@ -14,6 +14,21 @@ var (
 	errClosed = errors.New("the waiter takes no more workers")
 )
 
+// startError says that a waiter ended before it served: nothing was started.
+type startError struct{ why error }
+
+func (e *startError) Error() string { return "the waiter ended before it served: " + e.why.Error() }
+
+func (e *startError) Unwrap() error { return e.why }
+
+// again tells whether another attempt makes sense: nothing was started, and a
+// new waiter may do better. (A signal to the process group ends one that is
+// not yet ready for that.)
+func again(err error) bool {
+	var s *startError
+	return err == errStale || err == errClosed || errors.As(err, &s)
+}
+
 // attempts is how often a start is tried in all. Two do where the caller has
 // changed once; the others are for a caller that changes meanwhile.
 const attempts = 4
@@ -31,13 +46,13 @@ func (p *Pool) spawn(r *Request) (*Worker, error) {
 		}
 		var w *Worker
 		w, err = c.spawn(q)
-		if r.Dedicated || q.inheritCwd || errors.Is(err, errStale) {
+		if r.Dedicated || q.inheritCwd || err != nil && again(err) {
 			p.retire(c)
 		}
 		if err == nil {
 			return w, nil
 		}
-		if !errors.Is(err, errStale) && !errors.Is(err, errClosed) {
+		if !again(err) {
 			return nil, err
 		}
 	}

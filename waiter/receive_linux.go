@@ -19,6 +19,7 @@ type message struct {
 	wire.Header
 	payload []byte
 	fds     []int
+	from    unix.Ucred // the kernel's stamp
 	// full says that descriptors are missing: our table has no room for them.
 	full bool
 }
@@ -48,9 +49,10 @@ func (t *thread) parse(msg, oob []byte, flags int) (message, error) {
 	m := message{fds: fds, full: flags&unix.MSG_CTRUNC != 0}
 	switch {
 	case err != nil:
-	case stamp == nil || *stamp != t.caller || flags&unix.MSG_TRUNC != 0:
+	case stamp == nil || stamp.Pid != t.caller.Pid || flags&unix.MSG_TRUNC != 0:
 		err = errProtocol
 	default:
+		m.from = *stamp
 		m.Header, m.payload, err = wire.Parse(msg)
 	}
 	if err == nil && m.Kind != wire.Spawn && (m.Kind != wire.Signal || len(fds) > 0) {

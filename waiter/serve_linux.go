@@ -20,7 +20,6 @@ import (
 // env is what a server does to the world around it.
 type env struct {
 	receive func(buf, oob []byte) (n, oobn, flags int, err error)
-	send    func(msg []byte, fds []int) error // never blocks: EAGAIN
 	observe func(f *facts, buf []byte) []byte // the caller
 	spawn   func(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error)
 	pidfd   func(pid int) (int, error)
@@ -41,23 +40,23 @@ type server struct {
 	// own; without, only one thread starts workers.
 	own bool
 
-	mu       sync.Mutex
-	changed  sync.Cond // a start has ended
-	byPid    map[int]*worker
-	byID     map[uint64]*worker // the same workers: started, not reaped
-	starting int                // starts on their way
-	ended    uint64             // starts that have ended
-	reaping  bool               // a thread waits for workers
-	threads  int
-	idle     int      // threads in receive
-	orphan   bool     // the caller has closed its end
-	outbox   []answer // what could not be sent yet
+	// mu is held for a few instructions, or to reap or signal one worker; never
+	// to send: a goroutine that is tied to its thread is slow to wake.
+	mu      sync.Mutex
+	byID    map[uint64]*worker // those whose start is on its way, too
+	byPid   map[int]*worker    // those that run, or are not reaped yet
+	reaping bool               // a thread waits for workers
+	threads int
+	idle    int  // threads in receive
+	orphan  bool // the caller has closed its end
+
+	out *outbox
 }
 
-// worker is a process that the waiter has started.
+// worker is a process that the waiter starts, or has started.
 type worker struct {
 	id          uint64
-	pid         int
+	pid         int // 0: its start is on its way
 	deathSignal syscall.Signal
 }
 
@@ -65,11 +64,9 @@ func serve(fd int) {
 	if code, err := setUp(fd); err != nil {
 		exitGroup(code)
 	}
-	s := newServer(systemEnv(fd))
+	s := newServer(systemEnv(fd), socketOutbox(fd))
 	s.becomeFirst()
-	s.mu.Lock()
 	s.reply(wire.AppendReady(nil), nil)
-	s.mu.Unlock()
 	s.newThread().run()
 	select {} // the caller is gone; the last worker's end is the process's
 }
@@ -93,8 +90,7 @@ func setUp(fd int) (code int, err error) {
 	if err := closeInherited(fd); err != nil {
 		return exitSetup, err
 	}
-	// ps and top show the name of the file, "exe", otherwise.
-	os.WriteFile("/proc/self/comm", []byte(argv0), 0)
+	rename()
 	return 0, nil
 }
 
@@ -122,20 +118,48 @@ func checkSocket(fd int) error {
 // first three (/dev/null) and keep. What this program has opened by itself
 // since then is close-on-exec.
 func closeInherited(keep int) error {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil || fd < 3 || fd == keep {
+	fds, err := openFDs()
+	for _, fd := range fds {
+		if fd < 3 || fd == keep {
 			continue
 		}
 		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
 			unix.Close(fd)
 		}
 	}
-	return nil
+	return err
+}
+
+// openFDs lists our descriptors. (An os.File would start the netpoller, which
+// keeps two descriptors of its own.)
+func openFDs() (fds []int, err error) {
+	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("open", err)
+	}
+	defer unix.Close(dir)
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(dir, buf)
+		if err != nil || n <= 0 {
+			return fds, os.NewSyscallError("getdents64", err)
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if fd, err := strconv.Atoi(name); err == nil {
+				fds = append(fds, fd)
+			}
+		}
+	}
+}
+
+// rename makes ps and top show what the process is. They would show the name
+// of the file that was executed: "exe".
+func rename() {
+	if fd, err := unix.Open("/proc/self/comm", unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+		unix.Write(fd, []byte(argv0))
+		unix.Close(fd)
+	}
 }
 
 // systemEnv is the real world.
@@ -143,13 +167,6 @@ func systemEnv(fd int) env {
 	ppid := unix.Getppid()
 	return env{
 		receive: func(buf, oob []byte) (int, int, int, error) { return recvmsg(fd, buf, oob, 0) },
-		send: func(msg []byte, fds []int) error {
-			var oob []byte
-			if len(fds) > 0 {
-				oob = unix.UnixRights(fds...)
-			}
-			return sendmsg(fd, msg, oob, unix.MSG_DONTWAIT)
-		},
 		observe: func(f *facts, buf []byte) []byte { return f.observe(ppid, buf) },
 		spawn:   syscall.ForkExec,
 		pidfd:   func(pid int) (int, error) { return unix.PidfdOpen(pid, 0) },
@@ -160,13 +177,12 @@ func systemEnv(fd int) env {
 }
 
 // newServer takes down what the caller is at this moment.
-func newServer(e env) *server {
+func newServer(e env, out *outbox) *server {
 	s := &server{
-		env:    e,
+		env: e, out: out,
 		caller: unix.Ucred{Pid: int32(unix.Getppid()), Uid: uint32(unix.Getuid()), Gid: uint32(unix.Getgid())},
 		byPid:  map[int]*worker{}, byID: map[uint64]*worker{},
 	}
-	s.changed.L = &s.mu
 	var self facts
 	s.observe(&s.start, self.observe(unix.Getpid(), nil))
 	// A caller that has given something up since it started us would have a

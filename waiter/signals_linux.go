@@ -21,7 +21,9 @@ func holdSignals(ignore uint64) {
 	never := make(chan os.Signal, 1)
 	for sig := syscall.Signal(1); sig <= 64; sig++ {
 		switch {
-		case sig == unix.SIGCHLD:
+		case sig == unix.SIGCHLD, sig == unix.SIGURG:
+			// The one gets its default below; the other, harmless by default, is
+			// what the runtime interrupts its own threads with.
 		case ignore&(1<<(sig-1)) != 0, signal.Ignored(sig):
 			signal.Ignore(sig)
 		default:

@@ -4,7 +4,10 @@
 package waiter
 
 import (
+	"bytes"
 	"errors"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -42,14 +45,32 @@ func (s *server) handleSignal(m message) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	errno := syscall.ESRCH
-	if w := s.byID[ask.Worker]; w != nil {
+	s.mu.Lock()
+	if w := s.byID[ask.Worker]; w == nil || w.pid == 0 {
+		// Reaped, or never there.
+	} else if m.from.Uid != s.caller.Uid && !owns(m.from.Uid, w.pid) {
+		errno = syscall.EPERM
+	} else {
 		errno = errnoOf(s.kill(w.pid, syscall.Signal(ask.Signal)))
 	}
+	s.mu.Unlock()
 	s.reply(wire.AppendSignaled(nil, m.ID, uint32(errno)), nil)
 	return nil
+}
+
+// owns tells whether a process runs under a user, by its real or saved id: the
+// rule of kill(2) for a caller that has dropped the waiter's rights.
+func owns(uid uint32, pid int) bool {
+	text, err := readFile("/proc/"+strconv.Itoa(pid)+"/status", nil)
+	if err != nil {
+		return false
+	}
+	_, ids, _ := bytes.Cut(text, []byte("\nUid:\t"))
+	ids, _, _ = bytes.Cut(ids, []byte("\n"))
+	f := strings.Fields(string(ids))
+	want := strconv.FormatUint(uint64(uid), 10)
+	return len(f) == 4 && (f[0] == want || f[2] == want)
 }
 
 // errnoOf returns the errno in err, 0 for nil.
@@ -83,18 +104,18 @@ func (t *thread) handleSpawn(m *message) error {
 	if err != nil {
 		return err
 	}
-	if !t.sameCaller() {
+	if !t.sameCaller(m.from) {
 		t.refuse(m.ID, wire.RefusedInfo{Reason: wire.Stale})
 		return nil
 	}
-	if err := t.begin(m.ID); err != nil {
-		return err
+	w := &worker{id: m.ID, deathSignal: syscall.Signal(q.DeathSignal)}
+	if !t.begin(w) {
+		return errProtocol
 	}
-	pid, err := t.start(q, attr, cwd)
-	if err != nil {
-		t.failed(m.ID, errnoOf(err))
+	if pid, err := t.start(q, attr, cwd); err != nil {
+		t.failed(w, errnoOf(err))
 	} else {
-		t.started(&worker{id: m.ID, pid: pid, deathSignal: syscall.Signal(q.DeathSignal)}, q.Flags&wire.WantPidFD != 0)
+		t.started(w, pid, q.Flags&wire.WantPidFD != 0)
 	}
 	unix.Chdir("/") // let go of the caller's directory: it pins a file system
 	return nil
@@ -102,8 +123,8 @@ func (t *thread) handleSpawn(m *message) error {
 
 // sameCaller asks the kernel, not the caller, whether the caller is still
 // what it was. A worker would otherwise get back what the caller has given up.
-func (t *thread) sameCaller() bool {
-	if !t.sound {
+func (t *thread) sameCaller(from unix.Ucred) bool {
+	if !t.sound || from != t.caller {
 		return false
 	}
 	t.text = t.observe(&t.now, t.text)
@@ -111,15 +132,15 @@ func (t *thread) sameCaller() bool {
 }
 
 // begin notes that a start is on its way: until it has ended, nobody reaps a
-// process that is not known yet.
-func (s *server) begin(id uint64) error {
+// process that is not known yet. A request that was sent twice is not begun.
+func (s *server) begin(w *worker) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byID[id] != nil {
-		return errProtocol
+	if s.byID[w.id] != nil {
+		return false
 	}
-	s.starting++
-	return nil
+	s.byID[w.id] = w
+	return true
 }
 
 // start runs the program in the caller's working directory and with its umask.
@@ -136,37 +157,38 @@ func (t *thread) start(q *wire.Request, attr *syscall.ProcAttr, cwd int) (pid in
 	return t.spawn(q.Path, q.Args, attr)
 }
 
-// finished notes the end of a start. Called with mu held.
-func (s *server) finished() {
-	s.starting--
-	s.ended++
-	s.changed.Broadcast()
+func (s *server) failed(w *worker, errno syscall.Errno) {
+	s.refuse(w.id, wire.RefusedInfo{Reason: wire.ByKernel, Errno: uint32(errno)})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byID, w.id)
+	s.endIfDone()
 }
 
-func (t *thread) failed(id uint64, errno syscall.Errno) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.finished()
-	t.reply(wire.RefusedInfo{Reason: wire.ByKernel, Errno: uint32(errno)}.Append(nil, id), nil)
-	t.endIfDone()
-}
+func (s *server) refuse(id uint64, why wire.RefusedInfo) { s.reply(why.Append(nil, id), nil) }
 
-// started enters a new worker and tells the caller. Nobody has reaped it yet,
-// even if it has ended: the pidfds are the worker's.
-func (s *server) started(w *worker, forUser bool) {
+// started tells the caller, and enters the worker. Until it is in byPid nobody
+// reaps it, even if it has ended: the pidfds are the worker's, and the caller
+// hears of its start before it hears of its end. From the moment that the
+// caller knows of it, it can be signalled.
+func (s *server) started(w *worker, pid int, forUser bool) {
 	var fds []int
 	for range 1 + boolInt(forUser) {
-		if fd, err := s.pidfd(w.pid); err == nil {
+		if fd, err := s.pidfd(pid); err == nil {
 			fds = append(fds, fd)
 		}
 	}
-	info := wire.StartedInfo{Pid: uint32(w.pid), PidFDs: uint32(len(fds))}
+	info := wire.StartedInfo{Pid: uint32(pid), PidFDs: uint32(len(fds))}
+	s.mu.Lock()
+	w.pid = pid
+	s.mu.Unlock()
+	s.reply(info.Append(nil, w.id), fds)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.finished()
-	s.byPid[w.pid], s.byID[w.id] = w, w
-	s.reply(info.Append(nil, w.id), fds)
-	s.mourn(w)
+	s.byPid[pid] = w
+	if s.orphan {
+		s.mourn(w)
+	}
 }
 
 func boolInt(b bool) int {
@@ -174,12 +196,6 @@ func boolInt(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-func (s *server) refuse(id uint64, why wire.RefusedInfo) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reply(why.Append(nil, id), nil)
 }
 
 // procAttr puts the request's parts and its descriptors together. cwd is the

@@ -15,9 +15,9 @@ import (
 // through, which may be long (a program on a slow network file system, a frozen
 // cgroup), so there is always one more, up to the limit.
 const (
-	maxThreads = 16
+	maxThreads = 8
 	// spareThreads is how many stay in receive when there is nothing to do.
-	spareThreads = 2
+	spareThreads = 8
 )
 
 // thread is one that receives requests and starts workers. Whoever starts a
@@ -103,8 +103,8 @@ func (t *thread) endOfStream() {
 		return
 	}
 	t.orphan = true
-	t.dropOutbox()
-	for _, w := range t.byID {
+	t.out.close()
+	for _, w := range t.byPid {
 		t.mourn(w)
 	}
 	t.endIfDone()
@@ -113,14 +113,14 @@ func (t *thread) endOfStream() {
 // mourn sends the worker its death signal. Called with mu held: the worker is
 // not reaped.
 func (s *server) mourn(w *worker) {
-	if s.orphan && w.deathSignal != 0 {
+	if w.deathSignal != 0 {
 		s.kill(w.pid, w.deathSignal)
 	}
 }
 
 // endIfDone ends the process when nobody needs it any more. Called with mu held.
 func (s *server) endIfDone() {
-	if s.orphan && len(s.byID) == 0 && s.starting == 0 {
+	if s.orphan && len(s.byID) == 0 {
 		s.exit(exitDone)
 	}
 }

@@ -5,6 +5,7 @@ package waiter
 
 import (
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -24,6 +25,7 @@ type Worker struct {
 
 	mu     sync.Mutex
 	pidfd  int // -1: none, or taken
+	unused runtime.Cleanup
 	status syscall.WaitStatus
 	rusage *syscall.Rusage
 	err    error
@@ -39,12 +41,13 @@ func (w *Worker) WaiterPid() int { return w.conn.pid() }
 // TakePidFD gives a pidfd of the worker, close-on-exec and in blocking mode:
 // the taker closes it. It was made while the worker could not have been
 // reaped, so it is the worker's. ok is false where the kernel (5.3) or a
-// sandbox has none, when it was taken before, and when Done is closed already:
-// there is nothing left to watch then.
+// sandbox has none, when it was taken before, and when the worker's status is
+// known already: there is nothing left to watch then.
 func (w *Worker) TakePidFD() (fd int, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fd, w.pidfd = w.pidfd, -1
+	w.unused.Stop()
 	return fd, fd >= 0
 }
 
@@ -86,10 +89,12 @@ func (w *Worker) finish(status syscall.WaitStatus, rusage *syscall.Rusage, err e
 	defer w.mu.Unlock()
 	w.status, w.rusage, w.err = status, rusage, err
 	if err == nil {
-		// Nobody needs to watch an end that is known. (After ErrGone the pidfd
-		// is all there is.)
+		// Nobody needs to watch an end that is known.
 		closePidFD(w.pidfd)
 		w.pidfd = -1
+	} else if w.pidfd >= 0 {
+		// It is all there is now; but perhaps nobody will ever ask.
+		w.unused = runtime.AddCleanup(w, closePidFD, w.pidfd)
 	}
 	close(w.done)
 }
