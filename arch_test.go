@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 
 	"cmd/tforkdemo":     {"prefork", "tfork", "cgroup", "pidfd"},
 	"prefork":           {"tfork"},
+	"fuzz":              {},
 	"cgroup":            {"tfork", "internal/..."},
 	"tfork":             {"pidfd", "waiter", "internal/..."},
 	"waiter":            {"internal/..."},

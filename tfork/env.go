@@ -38,7 +38,10 @@ func (c *Cmd) environ() ([]string, error) {
 		env = append(env, "PWD="+pwd)
 	}
 	env, envErr := uniqueEnv(env)
-	return env, errors.Join(err, envErr)
+	if err == nil {
+		err = envErr
+	}
+	return env, err
 }
 
 var errEnvNUL = errors.New("exec: environment variable contains NUL")

@@ -274,7 +274,8 @@ func (p *Process) EventFD() (*os.File, error) {
 // Signal sends sig to the worker, through its pidfd where there is one and
 // never to a process that took over its number. A worker that was collected is
 // [os.ErrProcessDone]; one that ended and was not collected yet takes the
-// signal without effect. Never blocks.
+// signal without effect. Never blocks. What the kernel refuses is a bare
+// syscall.Errno (EPERM, EINVAL), as in [os.Process.Signal].
 func (p *Process) Signal(sig os.Signal) error {
 	s, ok := sig.(syscall.Signal)
 	if !ok {
@@ -293,8 +294,12 @@ func (p *Process) Signal(sig os.Signal) error {
 		return os.ErrProcessDone
 	}
 	err := p.h.signal(s)
-	if errors.Is(err, os.ErrClosed) {
+	var call *os.SyscallError
+	switch {
+	case errors.Is(err, os.ErrClosed):
 		return os.ErrProcessDone // collected meanwhile
+	case errors.As(err, &call):
+		return call.Err // bare, as os.Process.Signal returns it
 	}
 	return err
 }

@@ -47,6 +47,9 @@ func directOption(reason string) option {
 // startDirect starts the worker as our own child, with a pidfd from its birth
 // where the kernel gives one.
 func startDirect(l *launch) (int, handle, error) {
+	if err := checkAttributes(l); err != nil {
+		return 0, nil, err
+	}
 	attr := &syscall.ProcAttr{Dir: l.dir, Env: l.env, Files: l.files, Sys: l.sys}
 	if directParks() != nil {
 		pid, err := syscall.ForkExec(l.path, l.args, attr)

@@ -48,6 +48,9 @@ func serveWaiter(fd int) error {
 
 // startThroughWaiter starts the worker as the waiter's child.
 func startThroughWaiter(l *launch) (int, handle, error) {
+	if err := checkAttributes(l); err != nil {
+		return 0, nil, err
+	}
 	w, err := waiters.Spawn(&waiter.Request{
 		Path: l.path, Args: l.args, Env: l.env, Dir: l.dir,
 		Files: l.files, Sys: l.sys, Dedicated: l.dedicated,

@@ -93,19 +93,25 @@ func (c *conn) question() {
 }
 
 // answerTime is how long a waiter may be silent before it is continued, in
-// case something stopped it.
+// case something stopped it; and how often it is looked at while it has
+// workers.
 const answerTime = time.Second
 
-// watch runs once in a while as long as there are questions. One timer for all
-// of them costs a start nothing; one for each would wake the netpoller.
+// watch runs once in a while as long as there are questions or workers. One
+// timer for all of them costs a start nothing; one for each would wake the
+// netpoller.
+//
+// A waiter that something has stopped answers nothing and reports no end. It is
+// stopped for no good reason: stopping it stops no worker.
 func (c *conn) watch() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.dead || c.waiting == 0 {
+	if c.dead || c.waiting == 0 && len(c.workers) == 0 {
 		c.watched = false
 		return
 	}
-	if time.Since(c.asked) >= answerTime {
+	silent := c.waiting > 0 && time.Since(c.asked) >= answerTime
+	if silent || stopped(c.waiterPid) {
 		c.nudge()
 	}
 	time.AfterFunc(answerTime, c.watch)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -102,6 +103,10 @@ func check(sys *syscall.SysProcAttr, files int) error {
 		return syscall.EINVAL
 	case int(int32(sys.Ctty)) != sys.Ctty || int(int32(sys.Pgid)) != sys.Pgid:
 		return syscall.EINVAL
+	case sys.UseCgroupFD && sys.CgroupFD < 0:
+		return syscall.EINVAL
+	case slices.ContainsFunc(sys.AmbientCaps, func(c uintptr) bool { return c > 63 }):
+		return syscall.EINVAL // the standard library would panic after the fork
 	}
 	return nil
 }

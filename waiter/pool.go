@@ -28,7 +28,8 @@ type Pool struct {
 // signals have changed gets a new waiter without noticing.
 //
 // Spawn blocks as execve does. A waiter that something has stopped is
-// continued after a second.
+// continued after a second; also one whose workers live, so that their ends
+// are seen.
 func (p *Pool) Spawn(r *Request) (*Worker, error) { return p.spawn(r) }
 
 // CloseIdle ends the shared waiter if it serves no worker, and returns when it

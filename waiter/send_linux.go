@@ -4,6 +4,7 @@
 package waiter
 
 import (
+	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -108,6 +109,9 @@ const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_
 
 // bodyMemfd returns a sealed memfd with the body.
 func bodyMemfd(body []byte) (int, error) {
+	if err := checkFileSize(len(body)); err != nil {
+		return -1, err
+	}
 	fd, err := unix.MemfdCreate("tfork request", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return -1, os.NewSyscallError("memfd_create", err)
@@ -128,4 +132,16 @@ func bodyMemfd(body []byte) (int, error) {
 		return -1, os.NewSyscallError("memfd", err)
 	}
 	return fd, nil
+}
+
+// checkFileSize refuses what would raise SIGXFSZ, which ends a Go program.
+func checkFileSize(size int) error {
+	var lim unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &lim); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	if uint64(size) > lim.Cur {
+		return fmt.Errorf("arguments and environment need a memory file of %d bytes, and RLIMIT_FSIZE is %d: %w", size, lim.Cur, unix.EFBIG)
+	}
+	return nil
 }

@@ -1,0 +1,31 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fuzz
+
+import (
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/tfork"
+)
+
+// patience is how long anything may take that should be over at once.
+const patience = 30 * time.Second
+
+// register makes the worker functions of these tests known to every process.
+func register() {
+	// What the process that runs the tests forgot to close would reach a child
+	// of ours, and not a waiter's: difference "inheritable descriptors".
+	for fd := range testutil.InheritableFDs() {
+		if n, _ := strconv.Atoi(fd); n > 2 {
+			unix.CloseOnExec(n)
+		}
+	}
+}
+
+// settle ends what is kept on purpose.
+func settle() { tfork.CloseIdle() }
