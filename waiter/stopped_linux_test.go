@@ -20,7 +20,7 @@ import (
 // time although the waiter was stopped, and nobody asks it anything.
 func TestWatch_StoppedWaiterReportsEnds(t *testing.T) {
 	pool := newPool(t)
-	w := spawn(t, pool, shell("exec sleep 1000"))
+	w := spawnLive(t, pool, nil)
 	stop(t, w.WaiterPid())
 	if err := syscall.Kill(w.Pid(), unix.SIGKILL); err != nil {
 		t.Fatal(err)
