@@ -59,6 +59,10 @@ func report() error {
 
 // bringUp makes a usable system of an empty one.
 func bringUp() error {
+	// The kernel starts us in session 0, which no other process ever has.
+	if _, err := unix.Setsid(); err != nil {
+		return os.NewSyscallError("setsid", err)
+	}
 	for _, m := range mounts {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
 			return err

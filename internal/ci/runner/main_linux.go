@@ -33,6 +33,9 @@ func realMain(args []string) error {
 func execute(path string, first int, w io.Writer) error {
 	records := plan.NewWriter(w)
 	err := executeTo(path, first, records)
+	if ending.Load() {
+		select {} // whoever set it exits
+	}
 	if err != nil {
 		records.Send(plan.Record{Kind: plan.Fail, Text: err.Error()})
 		return err
@@ -56,6 +59,7 @@ func executeTo(path string, first int, records *plan.Writer) error {
 			return os.NewSyscallError("prctl(PR_SET_CHILD_SUBREAPER)", err)
 		}
 	}
+	endWithUs()
 	var uts unix.Utsname
 	if err := unix.Uname(&uts); err != nil {
 		return os.NewSyscallError("uname", err)

@@ -78,7 +78,9 @@ func (p *process) makeTmp() (string, error) {
 	return tmp, nil
 }
 
-// start starts the process in a session of its own, and returns its pid.
+// start starts the process, and returns its pid. It gets a process group of its
+// own, not a session: its group would be an orphaned one then, and gVisor hangs
+// up on such a group whenever a stopped member ends.
 func (p *process) start(tmp string, out *os.File) (int, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -93,7 +95,7 @@ func (p *process) start(tmp string, out *os.File) (int, error) {
 		Dir:   p.run.Dir,
 		Env:   append(append([]string{}, p.run.Env...), "TMPDIR="+tmp, "HOME="+tmp),
 		Files: []*os.File{null, out, out},
-		Sys:   &syscall.SysProcAttr{Setsid: true},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	}
 	if p.run.User == plan.User {
 		done, err := p.becomeUser(attr.Sys)

@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,16 +30,44 @@ func clearRemains(patience time.Duration) (left []string) {
 	for pid, what := range descendants() {
 		left = append(left, fmt.Sprintf("%d %s", pid, what))
 	}
-	// Once is not enough: a process may start another before it dies.
+	if !killDescendants(func() bool { return reapUntilAlone(100 * time.Millisecond) }) {
+		left = append(left, "and SIGKILL does not end them")
+	}
+	return left
+}
+
+// killDescendants kills until alone says that there are none, and tells
+// whether it did. Once is not enough: a process may start another before it
+// dies.
+func killDescendants(alone func() bool) bool {
 	for end := time.Now().Add(dying); time.Now().Before(end); {
 		for pid := range descendants() {
 			unix.Kill(pid, unix.SIGKILL)
 		}
-		if reapUntilAlone(100 * time.Millisecond) {
-			return left
+		if alone() {
+			return true
 		}
 	}
-	return append(left, "and SIGKILL does not end them")
+	return false
+}
+
+// ending is set when all is to end: nobody reports anything from then on.
+var ending atomic.Bool
+
+// endWithUs makes SIGTERM end everything below this process before itself.
+// Whoever waits for children meanwhile goes on reaping them.
+func endWithUs() {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, unix.SIGTERM, unix.SIGINT)
+	go func() {
+		<-term
+		ending.Store(true)
+		killDescendants(func() bool {
+			time.Sleep(10 * time.Millisecond)
+			return len(descendants()) == 0
+		})
+		os.Exit(1)
+	}()
 }
 
 // reapUntilAlone reaps children until there is none, and tells whether that

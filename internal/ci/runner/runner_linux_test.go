@@ -4,13 +4,14 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,8 +31,8 @@ var helperRunner = testutil.Helper("runner", func(args []string) int {
 	return 0
 })
 
-// carryOut lets a runner do the runs, each a shell command.
-func carryOut(t *testing.T, scripts ...string) []plan.Record {
+// startRunner starts a runner that does the runs, each a shell command.
+func startRunner(t *testing.T, scripts ...string) (*exec.Cmd, io.Reader) {
 	t.Helper()
 	p := plan.Plan{Settle: testutil.Scaled(time.Second)}
 	for i, s := range scripts {
@@ -50,18 +51,31 @@ func carryOut(t *testing.T, scripts ...string) []plan.Record {
 	}
 	c := exec.Command(testutil.Exe(), path)
 	c.Env = testutil.HelperEnv(helperRunner)
-	out, err := c.Output()
+	out, err := c.StdoutPipe()
 	if err != nil {
-		t.Fatalf("runner: %v", err)
+		t.Fatal(err)
 	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c, out
+}
+
+// carryOut lets a runner do the runs, and returns all that it reports.
+func carryOut(t *testing.T, scripts ...string) []plan.Record {
+	t.Helper()
+	c, out := startRunner(t, scripts...)
 	var records []plan.Record
-	plan.Lines(bytes.NewReader(out), func(line []byte) {
+	plan.Lines(out, func(line []byte) {
 		var r plan.Record
 		if err := json.Unmarshal(line, &r); err != nil {
 			t.Errorf("%q: %v", line, err)
 		}
 		records = append(records, r)
 	})
+	if err := c.Wait(); err != nil {
+		t.Fatalf("runner: %v", err)
+	}
 	if len(records) < 2 || records[0].Kind != plan.Boot || records[len(records)-1].Kind != plan.Done {
 		t.Fatalf("records do not go from boot to done: %v", records)
 	}
@@ -112,6 +126,26 @@ func TestRunner_FindsOrphans(t *testing.T) {
 	}
 	if end, _ := endOf(t, records, 1); len(end.Left) != 0 || end.Status != plan.OK {
 		t.Errorf("got %+v, want a clean end", end)
+	}
+}
+
+// TestRunner_EndsWithAllBelowIt interrupts a runner in the middle of a run.
+func TestRunner_EndsWithAllBelowIt(t *testing.T) {
+	c, out := startRunner(t, "setsid sleep 1001 </dev/null >/dev/null 2>&1 & echo $!; exec sleep 1002")
+	pid := 0
+	plan.Lines(out, func(line []byte) {
+		var r plan.Record
+		if err := json.Unmarshal(line, &r); err != nil || r.Kind != plan.Out {
+			return
+		}
+		fmt.Sscan(r.Text, &pid)
+		c.Process.Signal(syscall.SIGTERM)
+	})
+	if err := c.Wait(); err == nil || err.Error() != "exit status 1" {
+		t.Errorf("runner: %v, want exit status 1", err)
+	}
+	if pid == 0 || testutil.Alive(pid) {
+		t.Errorf("process %d, in a session of its own, outlived the runner", pid)
 	}
 }
 
