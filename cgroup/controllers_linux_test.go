@@ -5,7 +5,6 @@ package cgroup
 
 import (
 	"errors"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,11 +53,7 @@ func allocate(mib int) []string {
 func run(t *testing.T, g *Group, argv ...string) (status syscall.WaitStatus, before, after Sample) {
 	t.Helper()
 	before = sample(t, g)
-	path, err := exec.LookPath(argv[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := mustStart(t, g, path, argv[1:]...)
+	c := mustStart(t, g, argv[0], argv[1:]...)
 	c.Wait()
 	return c.ProcessState.Sys().(syscall.WaitStatus), before, sample(t, g)
 }
@@ -93,6 +88,7 @@ func TestOOM_TheTruth(t *testing.T) {
 			if got := after.OOMKilled(before, killed(status)); got != tt.want {
 				t.Errorf("OOMKilled = %v, want %v (status %#x, %d kills before, %d after)", got, tt.want, status, before.OOMKills, after.OOMKills)
 			}
+			t.Logf("status %#x, OOM kills %d -> %d, peak %v", status, before.OOMKills, after.OOMKills, Bytes(after.PeakMemory))
 			stat, err := g.Stat()
 			if err != nil || (stat.OOMKills > 0) != tt.want {
 				t.Errorf("Stat: %d OOM kills, %v", stat.OOMKills, err)
@@ -132,6 +128,7 @@ func TestPeakMemory_Within10Percent(t *testing.T) {
 	if status != 0 {
 		t.Fatalf("status %#x", status)
 	}
+	t.Logf("peak memory %.1f MiB of %d MiB", float64(after.PeakMemory)/(1<<20), mib)
 	if got := float64(after.PeakMemory) / (mib << 20); got < 0.9 || got > 1.1 {
 		t.Errorf("peak memory %v, want %d MiB within 10 %%", Bytes(after.PeakMemory), mib)
 	}
@@ -172,6 +169,7 @@ func TestCPUs_Within20Percent(t *testing.T) {
 	began, first := time.Now(), sample(t, g).CPUTime
 	time.Sleep(span) // what is measured, not a synchronisation
 	used, took := sample(t, g).CPUTime-first, time.Since(began)
+	t.Logf("used %v of %v = %.3f processors, limit %v", used, took, used.Seconds()/took.Seconds(), cpus)
 	if got := used.Seconds() / took.Seconds(); got < 0.8*cpus || got > 1.2*cpus {
 		t.Errorf("used %v of %v = %.3f processors, want %v within 20 %%", used, took, got, cpus)
 	}

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
 // helperDelegated uses what is delegated to it: leaf, group, worker, the end.
@@ -78,19 +78,12 @@ func useDelegation() error {
 func asNobody(t *testing.T, in *Group) (out string, code int) {
 	t.Helper()
 	const nobody = 65534
-	c := exec.Command(testutil.ExeForAnyUser)
+	c := tfork.Command(testutil.ExeForAnyUser)
 	c.Env = testutil.HelperEnv(helperDelegated)
-	var b []byte
-	var err error
-	err = in.with(func(fd int) error {
-		c.SysProcAttr = &syscall.SysProcAttr{
-			Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
-			UseCgroupFD: true, CgroupFD: fd,
-		}
-		b, err = c.CombinedOutput()
-		return err
-	})
-	var ee *exec.ExitError
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	c.Cgroup = in.Dir()
+	b, err := c.CombinedOutput()
+	var ee *tfork.ExitError
 	if err != nil && !errors.As(err, &ee) {
 		t.Fatal(err)
 	}

@@ -66,9 +66,12 @@ func (g *Group) killOneByOne() error {
 			if pid == 0 {
 				return false, fmt.Errorf("kill %s: processes of another pid namespace are inside, and this kernel has no cgroup.kill (Linux 5.14)", g.path)
 			}
-			if !killed[pid] {
-				killed[pid], fresh = true, true
-				g.killMember(pid)
+			if killed[pid] {
+				continue
+			}
+			killed[pid], fresh = true, true
+			if err := g.killMember(pid); err != nil {
+				return false, err
 			}
 		}
 		return settled && !fresh, err
@@ -89,20 +92,28 @@ func (g *Group) orderFreeze() (ours bool, err error) {
 }
 
 // killMember kills the process that the pidfd has pinned, if that one is in
-// the group: the number may have got a new owner since it was read.
-func (g *Group) killMember(pid int) {
+// the group: the number may have got a new owner since it was read. Where there
+// is no pidfd (old kernels, sandboxes, no descriptor left) that is a race, and
+// killing by number all that can be done. A process that is gone is no error.
+func (g *Group) killMember(pid int) error {
+	send := func() error { return unix.Kill(pid, unix.SIGKILL) }
 	fd, err := unix.PidfdOpen(pid, 0)
-	if err == unix.ENOSYS {
-		unix.Kill(pid, unix.SIGKILL)
-		return
+	switch err {
+	case unix.ESRCH:
+		return nil
+	case nil:
+		defer unix.Close(fd)
+		if unix.PidfdSendSignal(fd, 0, nil, 0) == nil {
+			send = func() error { return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) }
+		}
 	}
-	if err != nil {
-		return // it is gone
+	if !g.holds("/proc/" + strconv.Itoa(pid) + "/cgroup") {
+		return nil
 	}
-	defer unix.Close(fd)
-	if g.holds("/proc/" + strconv.Itoa(pid) + "/cgroup") {
-		unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	if err := send(); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("kill %s: process %d: %w", g.path, pid, os.NewSyscallError("kill", err))
 	}
+	return nil
 }
 
 // holds tells whether the process of a /proc/PID/cgroup file is in the group

@@ -8,15 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
 // bomb is a script of four shells that start double-forked sleepers without an
@@ -69,7 +68,7 @@ func TestKill_NothingEscapesAForkBomb(t *testing.T) {
 			if left := sleepers(marker); len(left) != 0 {
 				t.Errorf("%d escaped: %v", len(left), left)
 			}
-			for _, c := range []*exec.Cmd{inner, outer} {
+			for _, c := range []*tfork.Cmd{inner, outer} {
 				if err := c.Wait(); err == nil || !strings.Contains(err.Error(), "signal: killed") {
 					t.Errorf("Wait = %v", err)
 				}
@@ -94,20 +93,12 @@ func TestKill_RemovedIsNothingToDo(t *testing.T) {
 // TestKill_SparesItsCaller: the guard works on the group of this very process,
 // so the test is over if it does not.
 func TestKill_SparesItsCaller(t *testing.T) {
-	c := exec.Command(testutil.Exe())
-	c.Env = testutil.HelperEnv(helperKillOwn)
 	parent := newParent(t)
-	err := parent.with(func(fd int) error {
-		c.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd}
-		c.Args = append(c.Args, parent.Path())
-		out, err := c.CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%w\n%s", err, out)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
+	c := tfork.Command(testutil.Exe(), parent.Path())
+	c.Env = testutil.HelperEnv(helperKillOwn)
+	c.Cgroup = parent.Dir()
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -13,9 +13,10 @@ import (
 // them, before a worker's start and after its end, are the evidence of what it
 // died of. tfork takes them by itself for a worker with tfork.Cmd.Cgroup.
 type Sample struct {
-	// OOMKills is the number of processes of this very group (not of those
-	// below it) that the OOM killer has killed, for whatever limit: the
-	// group's, one above it, or the whole machine's.
+	// OOMKills counts the processes of this very group (not of those below it)
+	// that the OOM killer has killed, for whatever limit: the group's, one
+	// above it, or the whole machine's. With [Limits.OOMGroup] the kernel counts
+	// the first victim twice.
 	// memory.events.local, Linux 5.2; before, memory.events.
 	OOMKills uint64
 	// PeakMemory is the highest memory use of the group and those below, in
