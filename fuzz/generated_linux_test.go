@@ -106,8 +106,8 @@ func (s *spec) tame() {
 	if s.Context == "none" {
 		s.Cancel = "default"
 	}
-	if s.Delay == "short" && (s.Program != "pause" || s.Context != "ends") {
-		s.Delay = "long" // a loaded machine may need it
+	if s.Delay == "short" && (s.Program != "pause" || s.Context != "ends" || s.Stdout == "pipe" || s.Stderr == "pipe") {
+		s.Delay = "long" // a loaded machine may need it, or a reader loses a race
 	}
 	// The script writes to one stream after the other, and so do we read.
 	if s.Stdout == "pipe" && s.Stderr != "buffer" && s.ErrBytes > 4096 {
