@@ -285,6 +285,11 @@ var attributeScenarios = []scenario{
 	}},
 	{"Chroot missing", viewsOf(syscall.SysProcAttr{Chroot: "/missing"})},
 	{"Chroot without the program", viewsOf(syscall.SysProcAttr{Chroot: "/proc"})},
+	{"Chroot relative with absolute Dir", views(both(attributes(syscall.SysProcAttr{Chroot: ".."}), dir("/sub")))},
+	{"Chroot relative with absolute Dir, then a bad terminal", func(r *trial) {
+		sys := syscall.SysProcAttr{Chroot: "sub", Setsid: true, Setctty: true}
+		runs(both(attributes(sys), dir("/")), "/bin/sh")(r)
+	}},
 	{"Chroot with NUL", viewsOf(syscall.SysProcAttr{Chroot: "a\x00b"})},
 	{"Chroot of all", viewsOf(syscall.SysProcAttr{Chroot: "/"})},
 	{"Chroot and Dir", views(both(attributes(syscall.SysProcAttr{Chroot: "/"}), dir("/usr")))},

@@ -45,7 +45,7 @@ func TestParity_DropIn(t *testing.T) {
 }
 
 // ownFields are those that tfork.Cmd has and exec.Cmd has not.
-var ownFields = []string{"Strategy", "Dedicated", "Cgroup", "Title", "Payload"}
+var ownFields = []string{"Strategy", "Dedicated", "Cgroup", "CgroupMove", "Title", "Payload"}
 
 // TestParity_Fields holds tfork.Cmd against exec.Cmd: every exported field and
 // method is there, with the same type.

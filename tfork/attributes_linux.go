@@ -6,6 +6,7 @@ package tfork
 import (
 	"errors"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -17,6 +18,8 @@ func checkAttributes(l *launch) error {
 	}
 	var err error
 	switch {
+	case l.hasNUL():
+		err = syscall.EINVAL
 	case l.sys.Setctty && l.sys.Foreground:
 		err = errors.New("both Setctty and Foreground set in SysProcAttr")
 	case l.sys.Setctty && l.sys.Ctty >= len(l.files):
@@ -28,6 +31,18 @@ func checkAttributes(l *launch) error {
 		return nil
 	}
 	return &os.PathError{Op: "fork/exec", Path: l.path, Err: err}
+}
+
+// hasNUL tells whether a string has a NUL byte, which no system call can take.
+func (l *launch) hasNUL() bool {
+	for _, list := range [][]string{{l.path, l.dir, l.sys.Chroot}, l.args, l.env} {
+		for _, s := range list {
+			if strings.IndexByte(s, 0) >= 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // areCapabilities keeps numbers that are none from the standard library, which

@@ -31,7 +31,7 @@ type request struct {
 func encode(r *Request) (*request, error) {
 	q := &request{cwd: -1}
 	q.Path, q.Args, q.Env, q.Dir = r.Path, r.Args, r.Env, r.Dir
-	q.openCwd()
+	q.openCwd(r.Sys)
 	if err := q.addFiles(r.Files); err != nil {
 		q.close()
 		return nil, err
@@ -48,8 +48,8 @@ func encode(r *Request) (*request, error) {
 
 // openCwd lends the waiter our working directory, if anything is relative to
 // it. O_PATH needs no permission to read the directory.
-func (q *request) openCwd() {
-	if filepath.IsAbs(q.Dir) {
+func (q *request) openCwd(sys *syscall.SysProcAttr) {
+	if filepath.IsAbs(q.Dir) && (sys == nil || sys.Chroot == "" || filepath.IsAbs(sys.Chroot)) {
 		return
 	}
 	fd, err := unix.Open(".", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

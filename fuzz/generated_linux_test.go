@@ -1,0 +1,186 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fuzz
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+)
+
+// spec is a generated command, and what is done with it. Only what has one
+// outcome is generated: nothing in it races.
+type spec struct {
+	Program string
+	Args    []string
+	NoArgs  bool
+	Env     []string
+	Dir     string
+	Extra   []string
+	Sys     syscall.SysProcAttr
+	HasSys  bool
+
+	Stdin          string // kind of
+	Stdout, Stderr string // kind of
+	StdinBytes     int
+	OutBytes       int
+	ErrBytes       int
+	End            string // what the script does last
+
+	Context string
+	Cancel  string
+	Delay   string
+	Before  []string // misuse before the start
+	Method  string
+	After   []string // misuse after the end
+}
+
+// The kinds. The first one of each is what rapid shrinks to.
+var (
+	programKinds = []string{
+		"script", "script", "script", "pause", "pause", "/bin/true", "true", "missing-program", "./missing", "./data",
+		"./sub", "./garbage", "./script", "./loop", "./exit3", "./exit7", "", "/bin/tr\x00ue",
+	}
+	argKinds     = []string{"a", "", "b c", "\xff", "a\x00b", "-", "$0", "\n"}
+	envKinds     = []string{"A=1", "A=2", "A", "", "=x", "=x=1", "=", "PWD=/p", "B=\x00", "\x00", "é=ü", "A=", "PATH=/none", "\xff=\xff"}
+	dirKinds     = []string{"", "", "", "sub", "/", "missing", "data", "sub/../sub", "loop", "a\x00"}
+	extraKinds   = []string{"nil", "data", "closed", "pipe", "stderr"}
+	stdinKinds   = []string{"none", "bytes", "bytes", "fails", "file", "closed", "nil file", "pipe", "pipe left", "pipe closed"}
+	outputKinds  = []string{"none", "buffer", "buffer", "file", "closed", "nil file", "pipe", "pipe closed", "incomparable", "full"}
+	endKinds     = []string{"exit 0", "exit 1", "exit 255", "kill -TERM $$", "kill -KILL $$", "ulimit -c 0; kill -SEGV $$", "kill -34 $$", "exec ./exit3", "cd /; exit 9"}
+	contextKinds = []string{"none", "none", "background", "live", "done", "past", "ends"}
+	cancelKinds  = []string{"default", "nil", "fails", "done", "term", "nothing"}
+	delayKinds   = []string{"none", "none", "long", "short"}
+	methodKinds  = []string{"Run", "Start", "Output", "CombinedOutput"}
+	misuseKinds  = []string{
+		"Wait", "StdinPipe", "StdoutPipe", "StderrPipe", "String", "Environ", "Start", "Run", "Output", "CombinedOutput",
+		"Kill", "Signal 0", "Signal 99",
+	}
+	sizeKinds = []int{0, 1, 100, 4096, 65536, 65537, 300_000, 1 << 20}
+)
+
+func drawSpec(t *rapid.T) spec {
+	pick := func(label string, kinds []string) string { return rapid.SampledFrom(kinds).Draw(t, label) }
+	some := func(label string, kinds []string, n int) []string {
+		return rapid.SliceOfN(rapid.SampledFrom(kinds), 0, n).Draw(t, label)
+	}
+	size := func(label string) int { return rapid.SampledFrom(sizeKinds).Draw(t, label) }
+	s := spec{
+		Program: pick("program", programKinds), Args: some("args", argKinds, 3), NoArgs: rapid.IntRange(0, 19).Draw(t, "no args") == 19,
+		Dir: pick("dir", dirKinds), Extra: some("extra", extraKinds, 4),
+		Stdin: pick("stdin", stdinKinds), Stdout: pick("stdout", outputKinds), Stderr: pick("stderr", append(outputKinds, "same", "same")),
+		StdinBytes: size("stdin bytes"), OutBytes: size("out bytes"), ErrBytes: size("err bytes"), End: pick("end", endKinds),
+		Context: pick("context", contextKinds), Cancel: pick("cancel", cancelKinds), Delay: pick("delay", delayKinds),
+		Before: some("before", misuseKinds[:6], 2), Method: pick("method", methodKinds), After: some("after", misuseKinds, 3),
+	}
+	if rapid.Bool().Draw(t, "environment of its own") {
+		s.Env = append([]string{}, some("env", envKinds, 6)...)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "attributes") == 3 {
+		s.HasSys, s.Sys = true, drawAttributes(t)
+	}
+	s.tame()
+	return s
+}
+
+// tame takes away what would make the outcome a matter of luck, or end never.
+func (s *spec) tame() {
+	if s.Program == "script" {
+		s.NoArgs = false // a shell without would read its script from its input
+	}
+	if s.Program == "pause" {
+		// It ends by a signal only: from us, or by the context.
+		s.Method = "Start"
+		if s.Stdin == "bytes" && s.StdinBytes > 4096 || s.Stdin == "pipe" {
+			s.Stdin = "none" // nobody reads it
+		}
+	} else if s.Context == "ends" {
+		s.Context = "live"
+	}
+	if s.Context == "none" {
+		s.Cancel = "default"
+	}
+	if s.Delay == "short" && (s.Program != "pause" || s.Context != "ends" || s.Stdout == "pipe" || s.Stderr == "pipe") {
+		s.Delay = "long" // a loaded machine may need it, or a reader loses a race
+	}
+	// The script writes to one stream after the other, and so do we read.
+	if s.Stdout == "pipe" && s.Stderr != "buffer" && s.ErrBytes > 4096 {
+		s.ErrBytes = 1
+	}
+	if s.Stdin != "bytes" {
+		s.StdinBytes = 0
+	}
+}
+
+func drawAttributes(t *rapid.T) syscall.SysProcAttr {
+	flag := func(label string) bool { return rapid.IntRange(0, 4).Draw(t, label) == 4 }
+	a := syscall.SysProcAttr{
+		Setpgid: flag("setpgid"), Setsid: flag("setsid"), Noctty: flag("noctty"), Setctty: flag("setctty"), Foreground: flag("foreground"),
+	}
+	if flag("pgid") {
+		a.Pgid = 1 << 30
+	}
+	if flag("pdeathsig") {
+		a.Pdeathsig = syscall.SIGKILL
+	}
+	if flag("credential") {
+		a.Credential = &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid()), NoSetGroups: true}
+	}
+	if flag("chroot") {
+		a.Chroot = rapid.SampledFrom([]string{"/", "/missing", "/proc", "sub"}).Draw(t, "root")
+	}
+	if flag("namespaces") {
+		a.Cloneflags = unix.CLONE_NEWUTS
+	}
+	if flag("unshare") {
+		a.Unshareflags = unix.CLONE_NEWIPC
+	}
+	if flag("ambient") {
+		a.AmbientCaps = []uintptr{rapid.SampledFrom([]uintptr{0, 10, 63}).Draw(t, "capability")}
+	}
+	return a
+}
+
+// differential is the property: what can be observed is the same in every way.
+func differential(outer testing.TB) func(*rapid.T) {
+	return func(t *rapid.T) {
+		s := drawSpec(t)
+		defer watchdog(fmt.Sprintf("%+v", s)).Stop()
+		compare(reporter{outer, t}, s.play)
+	}
+}
+
+// watchdog ends the process, saying what hung.
+func watchdog(what string) *time.Timer {
+	return time.AfterFunc(4*patience, func() { panic("hangs: " + what) })
+}
+
+// reporter is a testing.TB that fails through rapid, which shrinks.
+type reporter struct {
+	testing.TB
+	t *rapid.T
+}
+
+func (r reporter) Helper()                   { r.t.Helper() }
+func (r reporter) Logf(f string, a ...any)   { r.t.Logf(f, a...) }
+func (r reporter) Errorf(f string, a ...any) { r.t.Errorf(f, a...) }
+func (r reporter) Fatalf(f string, a ...any) { r.t.Fatalf(f, a...) }
+func (r reporter) Fatal(a ...any)            { r.t.Fatal(a...) }
+
+// TestGenerated_SameAsOSExec: -rapid.checks=N makes it longer.
+func TestGenerated_SameAsOSExec(t *testing.T) {
+	enterFixture(t)
+	rapid.Check(t, differential(t))
+}
+
+// FuzzGenerated_SameAsOSExec is the same for go test -fuzz.
+func FuzzGenerated_SameAsOSExec(f *testing.F) {
+	enterFixture(f)
+	f.Fuzz(rapid.MakeFuzz(differential(f)))
+}
