@@ -47,22 +47,19 @@ func (p *Process) Placement() Placement { return p.placed }
 // errCgroupTwice is for a cgroup that was asked for in two ways.
 var errCgroupTwice = errors.New("tfork: Cmd.Cgroup and SysProcAttr.UseCgroupFD are both set: use Cmd.Cgroup alone")
 
-// placements lists the ways into a cgroup that can be had, best first: the
+// placement is the best way into a cgroup that can be had: the
 // caller's wish to move comes last, because it is late and because the kernel
 // stops every fork of the host for it.
-func (c *Cmd) placements(born, joined error) ([]Placement, error) {
-	var ways []Placement
+func (c *Cmd) placement(born error, joinable func() error) (Placement, error) {
 	if born == nil {
-		ways = append(ways, PlacedBorn)
+		return PlacedBorn, nil
 	}
-	if joined == nil {
-		ways = append(ways, PlacedJoined)
+	joined := joinable()
+	switch {
+	case joined == nil:
+		return PlacedJoined, nil
+	case c.CgroupMove:
+		return PlacedMoved, nil
 	}
-	if c.CgroupMove {
-		ways = append(ways, PlacedMoved)
-	}
-	if len(ways) == 0 {
-		return nil, fmt.Errorf("tfork: Cmd.Cgroup: the worker cannot be born there (%w) and cannot join (%w); Cmd.CgroupMove would move it after its start", born, joined)
-	}
-	return ways, nil
+	return PlacedNowhere, fmt.Errorf("tfork: Cmd.Cgroup: the worker cannot be born there (%w) and cannot join (%w); Cmd.CgroupMove would move it after its start", born, joined)
 }

@@ -42,15 +42,21 @@ func (c *Cmd) locate(l *launch) (*place, error) {
 	var undo sys.Cleanup
 	defer undo.Run()
 	undo.Add(func() { unix.Close(dir) })
-	if err := cgroupfs.Check(dir); err != nil {
+	// A start in a frozen cgroup would block. Whatever else is wrong the start
+	// itself says, and is explained then.
+	frozen, err := cgroupfs.Frozen(dir)
+	if err == nil && frozen {
+		err = &cgroupfs.Error{Path: c.Cgroup.Name(), Cause: cgroupfs.ErrFrozen}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("tfork: Cmd.Cgroup: %w", err)
 	}
-	ways, err := c.placements(pidfd.HaveIntoCgroup(), joinPossible(l))
+	way, err := c.placement(pidfd.HaveIntoCgroup(), func() error { return joinPossible(l) })
 	if err != nil {
 		return nil, err
 	}
 	undo.Disarm()
-	return &place{dir: dir, way: ways[0]}, nil
+	return &place{dir: dir, way: way}, nil
 }
 
 // duplicate returns a descriptor of our own, without making f's blocking.
@@ -98,11 +104,14 @@ func (p *place) enter(c *Cmd, l *launch) error {
 // enterByJoining gives the new process, behind its boot record and lifeline,
 // the cgroup's cgroup.procs and a pipe for its status.
 func (p *place) enterByJoining(c *Cmd, l *launch) error {
+	if err := cgroupfs.Check(p.dir); err != nil {
+		return fmt.Errorf("tfork: Cmd.Cgroup: %w", err)
+	}
 	// Opened here, because the right to write is that of the opener: the
 	// worker may be another user.
 	procs, err := unix.Openat(p.dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return cgroupfs.Explain(p.dir, os.NewSyscallError("openat", err))
+		return p.blame(os.NewSyscallError("openat cgroup.procs", err))
 	}
 	c.childFDs = append(c.childFDs, childFD(procs))
 	worker, ours, err := newPipe(workerWrites)
@@ -203,7 +212,8 @@ func join(procs, status int) error {
 	}
 }
 
-// evidence reads the cgroup's counters before the start and after the end.
+// evidence reads the cgroup's counters after the end, and before the start the
+// one that must have moved.
 type evidence struct {
 	dir    int
 	before cgroupfs.Counters
@@ -211,7 +221,7 @@ type evidence struct {
 
 // newEvidence takes p's directory.
 func newEvidence(p *place) *evidence {
-	before, err := cgroupfs.Read(p.dir)
+	before, err := cgroupfs.ReadOOM(p.dir)
 	if err != nil {
 		before = cgroupfs.Counters{} // nothing can be said about the difference
 	}
@@ -230,9 +240,7 @@ func (e *evidence) complete(st *Status) {
 	if after.HasPeak {
 		st.cgroup.peak = after.PeakMemory
 	}
-	if after.HasCPU && e.before.HasCPU {
-		st.cgroup.cpu, st.cgroup.hasCPU = after.CPUTime-e.before.CPUTime, true
-	}
+	st.cgroup.cpu, st.cgroup.hasCPU = after.CPUTime, after.HasCPU
 }
 
 func (e *evidence) close() { unix.Close(e.dir) }

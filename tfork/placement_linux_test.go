@@ -192,23 +192,24 @@ func TestCgroup_JoinedLooksBorn(t *testing.T) {
 	})
 }
 
-func TestPlacements_Order(t *testing.T) {
+func TestPlacement_Order(t *testing.T) {
 	no := errors.New("no")
 	tests := []struct {
 		born, joined error
 		move         bool
-		want         string
+		want         Placement
 	}{
-		{want: "[born inside joined]"},
-		{move: true, want: "[born inside joined moved]"},
-		{born: no, want: "[joined]"},
-		{born: no, joined: no, move: true, want: "[moved]"},
-		{born: no, joined: no, want: "[]"},
+		{want: PlacedBorn},
+		{move: true, want: PlacedBorn},
+		{born: no, want: PlacedJoined},
+		{born: no, move: true, want: PlacedJoined},
+		{born: no, joined: no, move: true, want: PlacedMoved},
+		{born: no, joined: no, want: PlacedNowhere},
 	}
 	for _, tt := range tests {
-		got, err := (&Cmd{CgroupMove: tt.move}).placements(tt.born, tt.joined)
-		if fmt.Sprint(got) != tt.want || (err != nil) != (len(got) == 0) {
-			t.Errorf("born %v, joined %v, move %v: %v, %v, want %s", tt.born, tt.joined, tt.move, got, err, tt.want)
+		got, err := (&Cmd{CgroupMove: tt.move}).placement(tt.born, func() error { return tt.joined })
+		if got != tt.want || (err != nil) != (got == PlacedNowhere) {
+			t.Errorf("born %v, joined %v, move %v: %v, %v, want %v", tt.born, tt.joined, tt.move, got, err, tt.want)
 		}
 	}
 }

@@ -97,13 +97,15 @@ func (s Status) Source() Source { return s.source }
 // has the cgroup to itself.
 func (s Status) OOMKilled() bool { return s.cgroup.oomKilled }
 
-// PeakMemory returns the most memory, in bytes, that the worker's cgroup held
-// (memory.peak, Linux 5.19). ok is false where that is unknown.
+// PeakMemory returns the most memory, in bytes, that the worker's cgroup has
+// ever held (memory.peak, Linux 5.19): the worker's own if the cgroup was made
+// for it. ok is false where that is unknown.
 func (s Status) PeakMemory() (bytes uint64, ok bool) { return s.cgroup.peak, s.cgroup.peak != 0 }
 
-// CPUTime returns the processor time of the worker: of its cgroup from start
-// to end where it has one (all descendants, also those nobody waited for),
-// else user and system time of Rusage. ok is false where neither is known.
+// CPUTime returns the processor time that was used until the worker's end: by
+// its cgroup since that was made, with all descendants, also those that nobody
+// waited for; without a cgroup user and system time of Rusage. ok is false
+// where neither is known.
 func (s Status) CPUTime() (d time.Duration, ok bool) {
 	if s.cgroup.hasCPU {
 		return s.cgroup.cpu, true
