@@ -23,7 +23,9 @@ const (
 
 // beyondBudget are the files ("tfork/cmd.go") and functions ("tfork.Start")
 // that may be longer.
-var beyondBudget = map[string]string{}
+var beyondBudget = map[string]string{
+	"fuzz/parity_end_linux_test.go": "a list: every way in which a command can end",
+}
 
 func TestFiles_BeginWithTheLicence(t *testing.T) {
 	// The list of modules to keep is no source of anything.

@@ -18,7 +18,8 @@ type Tool struct{ Program, Package string }
 
 // Install makes sure that the programs exist, with the machine's own apt-get
 // for those that do not, and says on log what it installs. Without root it
-// returns an error that names the command to type.
+// returns an error that names the command to type. One that apt-get does not
+// get is [ErrUnavailable].
 func Install(ctx context.Context, log io.Writer, tools ...Tool) error {
 	var missing []string
 	for _, t := range tools {
@@ -51,7 +52,7 @@ func aptGet(ctx context.Context, packages []string) error {
 	cmd := exec.CommandContext(ctx, "apt-get", args...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("apt-get install %s: %w: %s", strings.Join(packages, " "), err, lastLines(string(out), 3))
+		return fmt.Errorf("%w: apt-get install %s: %w: %s", ErrUnavailable, strings.Join(packages, " "), err, lastLines(string(out), 3))
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ type Package struct {
 
 // Unpack returns the folder that holds the package's files, fetching it first
 // if it is not there yet. Only the members that match one of the tar wildcards
-// are kept; none means all.
+// are kept; none means all. The error is [ErrUnavailable] if it cannot be
+// fetched.
 func (p Package) Unpack(ctx context.Context, wildcards ...string) (string, error) {
 	dir := filepath.Join(p.cache.dir, "unpacked", p.Suite, p.Name)
 	if _, err := os.Stat(dir); err == nil {
@@ -60,7 +61,7 @@ func (p Package) download(ctx context.Context) (string, error) {
 	defer cancel()
 	pattern := filepath.Join(p.cache.state(p.Suite), "archives", p.Name+"_*.deb")
 	if _, err := p.cache.apt(ctx, p.Suite, "apt-get", "download", p.Name); err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) == 0 {

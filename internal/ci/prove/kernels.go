@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -21,33 +20,6 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/ci/suite"
 	"github.com/seed-cb702d51/tfork-go/internal/ci/vm"
 )
-
-// series is a line of kernels, of which the newest in Debian is taken.
-type series struct {
-	name  string
-	image *regexp.Regexp
-	// suites are tried in this order.
-	suites []string
-	// short tells whether the short form has it.
-	short bool
-}
-
-// allSeries are the kernels of the matrix: each differs from the one before in
-// something that this module uses (docs/kernels.md).
-var allSeries = []series{
-	{"5.10", image(`5\.10`), []string{"bullseye-security", "bullseye"}, false},
-	{"6.1", image(`6\.1`), []string{"bookworm-security", "bookworm"}, false},
-	{"6.12", image(`6\.12`), []string{"bookworm-security", "bookworm-backports", "trixie-security", "trixie"}, true},
-	{"6.16", image(`6\.16`), []string{"trixie-backports"}, false},
-	{"6.18", image(`6\.18`), []string{"trixie-backports"}, false},
-	{"newest", image(`([7-9]|\d\d)\.\d+`), []string{"trixie-backports", "forky", "sid"}, true},
-}
-
-// image matches the packages of kernel images, without the suffix of those that
-// hold debugging symbols or unsigned images.
-func image(version string) *regexp.Regexp {
-	return regexp.MustCompile(`^linux-image-` + version + `\.\d+[^ ]*-cloud-amd64$`)
-}
 
 // allStrategies are the values of TFORK_STRATEGY.
 var allStrategies = []string{"auto", "direct", "waiter"}
@@ -63,94 +35,49 @@ func (j *job) kernels(ctx context.Context) ([]suite.Place, error) {
 	err := debian.Install(ctx, j.out,
 		debian.Tool{Program: vm.Emulator, Package: "qemu-system-x86"},
 		debian.Tool{Program: "busybox", Package: "busybox-static"})
+	if errors.Is(err, debian.ErrUnavailable) {
+		return j.tour(ctx, j.machines(nil, nil, err)), nil
+	}
 	if err != nil {
 		return nil, err
 	}
+	p := plan.Plan{Settle: settle, Cgroup: "/sys/fs/cgroup", Runs: j.stage.Runs(suite.Options{
+		Dir: stageInGuest, Users: []string{plan.Root, plan.User}, Strategies: allStrategies,
+		Slow: emulated, Short: j.short, Run: j.run, Timeout: runTimeout,
+	})}
 	cache, err := debian.Open(j.cacheDir)
 	if err != nil {
 		return nil, err
 	}
 	images := j.fetchKernels(ctx, cache)
-	p := plan.Plan{Settle: settle, Cgroup: "/sys/fs/cgroup", Runs: j.stage.Runs(suite.Options{
-		Dir: stageInGuest, Users: []string{plan.Root, plan.User}, Strategies: allStrategies,
-		Slow: emulated, Short: j.short, Run: j.run, Timeout: runTimeout,
-	})}
 	initrd, err := j.initrd(p)
 	if err != nil {
 		return nil, err
 	}
+	return j.tour(ctx, j.machines(images, func(ctx context.Context, image string, at *suite.Place) error {
+		// A suite that hangs is killed by the runner; more silence than that
+		// takes is the machine's.
+		m := vm.Machine{Kernel: image, Initrd: initrd, Memory: memory, Silence: runTimeout + time.Minute}
+		return j.matrixCell(ctx, m, p.Runs, at)
+	}, nil)), nil
+}
+
+// machines makes a visit of each series: boot starts its kernel, unless there
+// is a reason why no machine, or not this one, can be had.
+func (j *job) machines(images map[string]fetched, boot func(context.Context, string, *suite.Place) error, missing error) []visit {
 	var visits []visit
 	for _, s := range allSeries {
 		if j.short && !s.short {
 			continue
 		}
 		visits = append(visits, visit{s.name, func(ctx context.Context, at *suite.Place) error {
-			img := images[s.name]
-			if errors.Is(img.err, debian.ErrUnavailable) {
-				at.Missing = img.err.Error()
-				return nil
+			if err := errors.Join(missing, images[s.name].err); err != nil {
+				return err
 			}
-			if img.err != nil {
-				return img.err
-			}
-			return j.matrixCell(ctx, vm.Machine{Kernel: img.path, Initrd: initrd, Memory: 1024, Silence: runTimeout + time.Minute}, p.Runs, at)
+			return boot(ctx, images[s.name].path, at)
 		}})
 	}
-	return j.tour(ctx, visits), nil
-}
-
-// fetched is a kernel image, or why there is none.
-type fetched struct {
-	path string
-	err  error
-}
-
-// fetchKernels brings the images, one after the other: apt's lists are shared.
-func (j *job) fetchKernels(ctx context.Context, cache *debian.Cache) map[string]fetched {
-	images := map[string]fetched{}
-	for _, s := range allSeries {
-		if !j.place.MatchString(s.name) || j.short && !s.short {
-			continue
-		}
-		path, err := fetchKernel(ctx, cache, s)
-		images[s.name] = fetched{path, err}
-		if err == nil {
-			j.say("kernel %s: %s", s.name, strings.TrimPrefix(path, cache.Dir()+"/unpacked/"))
-		}
-	}
-	return images
-}
-
-// fetchKernel brings the newest image of a series.
-func fetchKernel(ctx context.Context, cache *debian.Cache, s series) (string, error) {
-	pkg, err := cache.Newest(ctx, s.suites, s.image)
-	if err != nil {
-		return "", err
-	}
-	path, err := imageIn(ctx, pkg)
-	if path == "" && err == nil {
-		// From 7.x on, linux-image only depends on the package with the image.
-		pkg.Name = strings.Replace(pkg.Name, "linux-image-", "linux-binary-", 1)
-		path, err = imageIn(ctx, pkg)
-	}
-	if path == "" && err == nil {
-		err = fmt.Errorf("package %s holds no kernel image", pkg.Name)
-	}
-	return path, err
-}
-
-// imageIn unpacks the image of a package, and returns "" if there is none.
-func imageIn(ctx context.Context, pkg debian.Package) (string, error) {
-	dir, err := pkg.Unpack(ctx, "./boot/vmlinuz-*", "./usr/lib/modules/*/vmlinuz")
-	if err != nil {
-		return "", err
-	}
-	for _, pattern := range []string{"boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"} {
-		if found, _ := filepath.Glob(filepath.Join(dir, pattern)); len(found) > 0 {
-			return found[0], nil
-		}
-	}
-	return "", nil
+	return visits
 }
 
 // matrixCell does all runs in one kind of machine. A machine that panics or
@@ -165,6 +92,7 @@ func (j *job) matrixCell(ctx context.Context, m vm.Machine, runs []plan.Run, at 
 		return err
 	}
 	defer done()
+	// What the machine said before a fault is worth as much as without one.
 	fault := boots(ctx, m, results, at)
 	return errors.Join(fault, j.take(at, results))
 }
@@ -193,10 +121,13 @@ func boots(ctx context.Context, m vm.Machine, results *suite.Collector, at *suit
 	}
 }
 
-// Where the guest sees the stage, and how long one run may take.
+// Where the guest sees the stage, how long one run may take, and how much memory
+// a machine has.
 const (
 	stageInGuest = "/s"
 	runTimeout   = 15 * time.Minute
+	// The archive is in memory twice while it is unpacked.
+	memory = 1024 // MiB
 )
 
 // initrd writes the one archive that all machines start from.
@@ -224,6 +155,7 @@ func (j *job) initrd(p plan.Plan) (path string, err error) {
 	return f.Name(), a.Close()
 }
 
+// lastLines returns the last n lines of s: a log says at its end why it ended.
 func lastLines(s string, n int) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")

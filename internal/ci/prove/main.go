@@ -13,12 +13,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/seed-cb702d51/tfork-go/internal/ci/suite"
 )
 
+// main turns the outcome into an exit code; prove does the rest.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -90,11 +92,7 @@ func prove(ctx context.Context, args []string, out io.Writer) (ok bool, err erro
 			return false, err
 		}
 	}
-	word := "ok"
-	if !report.OK() {
-		word = "FAIL"
-	}
-	fmt.Fprintf(out, "\n%s: %s: %d places in %v\n", word, j.kind, len(places), report.Took.Round(time.Second))
+	fmt.Fprintf(out, "\n%s: %s\n", j.kind, report.Summary())
 	return report.OK(), ctx.Err()
 }
 
@@ -114,7 +112,7 @@ func parse(args []string, out io.Writer) (*job, error) {
 	fs.BoolVar(&j.short, "short", false, "run the short form: two kernels, test binaries with -test.short")
 	fs.StringVar(&j.json, "json", "", "also write the report to this `file`")
 	place := fs.String(kinds[j.kind].place, "", "only those whose name matches this `regexp`")
-	fs.StringVar(&j.packages, "package", "./...", "only packages that match this `pattern` of the go command")
+	fs.StringVar(&j.packages, "package", "./...", "only packages that match these `patterns` of the go command, with spaces between")
 	fs.StringVar(&j.run, "run", "", "only tests that match this `regexp`")
 	if err := fs.Parse(args[1:]); err != nil {
 		return nil, err
@@ -145,7 +143,7 @@ func (j *job) settle(root, place string) (err error) {
 
 // build makes the stage, the runner and the program that asks the probes.
 func (j *job) build(ctx context.Context, dir string) (err error) {
-	if j.stage, err = suite.NewStage(ctx, dir, j.packages); err != nil {
+	if j.stage, err = suite.NewStage(ctx, dir, strings.Fields(j.packages)...); err != nil {
 		return err
 	}
 	if j.documented, err = suite.ReadDocumented(); err != nil {

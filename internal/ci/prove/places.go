@@ -6,11 +6,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
+	"github.com/seed-cb702d51/tfork-go/internal/ci/debian"
 	"github.com/seed-cb702d51/tfork-go/internal/ci/plan"
 	"github.com/seed-cb702d51/tfork-go/internal/ci/suite"
 )
@@ -55,16 +57,17 @@ func (j *job) tour(ctx context.Context, visits []visit) []suite.Place {
 	return places
 }
 
+// visit goes to one place. What cannot be had there is a skip, with its reason.
 func (j *job) visit(ctx context.Context, v visit, p *suite.Place) {
 	began := time.Now()
 	err := v.do(ctx, p)
 	p.Took = time.Since(began)
 	word := "ok"
 	switch {
+	case errors.Is(err, debian.ErrUnavailable):
+		p.Missing, word = err.Error(), "skipped"
 	case err != nil:
 		p.Trouble, word = err.Error(), "TROUBLE"
-	case p.Missing != "":
-		word = "skipped"
 	case !p.OK():
 		word = "FAIL"
 	}

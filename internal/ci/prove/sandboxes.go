@@ -11,12 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"time"
 
-	"github.com/seed-cb702d51/tfork-go/internal/ci/debian"
 	"github.com/seed-cb702d51/tfork-go/internal/ci/plan"
 	"github.com/seed-cb702d51/tfork-go/internal/ci/suite"
 	"github.com/seed-cb702d51/tfork-go/internal/ci/tether"
@@ -44,6 +42,7 @@ func (j *job) sandboxes(ctx context.Context) ([]suite.Place, error) {
 	return j.tour(ctx, visits), nil
 }
 
+// profileNames are the names of all seccomp profiles.
 func profileNames() (names []string) {
 	for _, p := range sandbox.Profiles() {
 		names = append(names, p.Name)
@@ -57,48 +56,6 @@ func usersHere() []string {
 		return []string{plan.Root, plan.User}
 	}
 	return []string{plan.Self}
-}
-
-// gvisor runs the suites in both versions that Debian has.
-func (j *job) gvisor(ctx context.Context) ([]suite.Place, error) {
-	if os.Geteuid() != 0 {
-		return nil, errors.New("gVisor's runsc needs root here")
-	}
-	cache, err := debian.Open(j.cacheDir)
-	if err != nil {
-		return nil, err
-	}
-	name := regexp.MustCompile(`^runsc$`)
-	var visits []visit
-	for _, v := range []struct{ year, platform, suite string }{
-		{"gvisor-2022", "ptrace", "bookworm"},
-		{"gvisor-2024", "systrap", "bookworm-backports"},
-	} {
-		pkg, err := cache.Newest(ctx, []string{v.suite}, name)
-		visits = append(visits, visit{v.year, func(ctx context.Context, at *suite.Place) error {
-			if errors.Is(err, debian.ErrUnavailable) {
-				at.Missing = err.Error()
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			dir, err := pkg.Unpack(ctx)
-			if err != nil {
-				return err
-			}
-			return j.inGVisor(ctx, at, filepath.Join(dir, "usr/bin/runsc"), v.platform)
-		}})
-	}
-	return j.tour(ctx, visits), nil
-}
-
-func (j *job) inGVisor(ctx context.Context, at *suite.Place, runsc, platform string) error {
-	o := suite.Options{Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: runTimeout, Slow: 4, Sandbox: true}
-	return j.underRunner(ctx, at, o, func(runner, plan string) *exec.Cmd {
-		return exec.CommandContext(ctx, runsc, "--platform="+platform, "--network=none",
-			"--root="+filepath.Join(j.stage.Dir, "runsc-"+at.Name), "do", runner, plan)
-	})
 }
 
 // underRunner writes the plan, starts the runner as command says, and collects

@@ -26,6 +26,7 @@ var answersHeader = []string{"probe", "first kernel"}
 // In the table, y is "works" and - is "no".
 var shortStates = map[string]string{"works": "y", "no": "-"}
 
+// shortState is a state as it is in the table; a strategy stays as it is.
 func shortState(state string) string {
 	if s, ok := shortStates[state]; ok {
 		return s
@@ -84,6 +85,7 @@ func cells(line string) []string {
 	return cells
 }
 
+// addRow files the cells under their places.
 func (d Documented) addRow(header, cells []string) {
 	d[""][cells[0]] = cells[1]
 	for i := 2; i < len(cells); i++ {
@@ -146,6 +148,7 @@ func (d Documented) Differences(place, release string, nature Nature, answers []
 // exitInfo is the first kernel whose exit information Auto can rely on.
 const exitInfo = "6.15"
 
+// version makes "6.15" and "6.15.3+deb13-cloud" comparable with one another.
 func version(s string) int {
 	var major, minor int
 	fmt.Sscanf(s, "%d.%d", &major, &minor)

@@ -214,6 +214,7 @@ func (r *Result) judge(end plan.Record, events []event) {
 	}
 }
 
+// count adds what became of one test, under its strategies too.
 func (r *Result) count(e event, text string) {
 	one := Counts{}
 	switch e.Action {
@@ -242,6 +243,7 @@ func (r *Result) count(e event, text string) {
 // strategyName is what a sub-test that runs under one strategy is called.
 var strategyName = regexp.MustCompile(`^(auto|direct|waiter|dedicated|waiter[-_]dedicated)$`)
 
+// plus returns the sums.
 func (c Counts) plus(d Counts) Counts {
 	return Counts{c.Pass + d.Pass, c.Fail + d.Fail, c.Skip + d.Skip}
 }

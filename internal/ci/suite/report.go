@@ -52,6 +52,24 @@ func (r Report) OK() bool {
 	return !slices.ContainsFunc(r.Places, func(p Place) bool { return !p.OK() })
 }
 
+// Summary is one line: whether all is well, and how much of it was looked at.
+func (r Report) Summary() string {
+	word, missing := "ok", 0
+	if !r.OK() {
+		word = "FAIL"
+	}
+	for _, p := range r.Places {
+		if p.Missing != "" {
+			missing++
+		}
+	}
+	text := fmt.Sprintf("%s, %d of %d places in %v", word, len(r.Places)-missing, len(r.Places), r.Took.Round(time.Second))
+	if missing > 0 {
+		text += fmt.Sprintf("; %d NOT LOOKED AT, see above", missing)
+	}
+	return text
+}
+
 // WriteJSON writes the report to a file.
 func (r Report) WriteJSON(path string) error {
 	b, err := json.MarshalIndent(r, "", "\t")
@@ -74,6 +92,7 @@ func (r Report) Write(w io.Writer) {
 // row is a line of the table: one suite run in one way, everywhere.
 type row struct{ suite, user, strategy string }
 
+// String is also the order of the rows.
 func (r row) String() string { return r.suite + "\t" + r.user + "\t" + r.strategy }
 
 // writeTable prints a line for each suite and user and a column for each

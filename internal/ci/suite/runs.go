@@ -91,6 +91,7 @@ func strategiesOf(pkg string, all []string) []string {
 	return []string{""}
 }
 
+// orEmpty makes a loop over no choice run once.
 func orEmpty(list []string) []string {
 	if len(list) == 0 {
 		return []string{""}

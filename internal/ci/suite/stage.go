@@ -95,6 +95,7 @@ func (s *Stage) eachTwo(f func(pkg string) error) error {
 	return nil
 }
 
+// add builds one test binary, and copies its testdata beside it.
 func (s *Stage) add(ctx context.Context, root, pkg string) error {
 	dir := filepath.Join(s.Dir, pkg)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -141,6 +142,7 @@ func goStatic(ctx context.Context, verb string, args ...string) error {
 	return nil
 }
 
+// output runs a program, whose complaints become part of the error.
 func output(ctx context.Context, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	var stderr bytes.Buffer
