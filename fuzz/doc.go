@@ -17,6 +17,7 @@
 // Descriptors: none kept.
 //
 // Concurrency: tests change the whole process (SIGCHLD, working directory,
-// limits), so none is parallel. A plain "go test" runs short forms; -rapid.checks
-// and -fuzz make the generated ones longer, TFORK_SOAK=DURATION runs the soak.
+// limits), so none is parallel. A plain "go test" runs short forms: -rapid.checks
+// and -fuzz make the generated ones longer, TFORK_LONG=1 those that kill, and
+// TFORK_SOAK=DURATION runs the soak (.ci/soak).
 package fuzz

@@ -16,6 +16,9 @@ import (
 // patience is how long anything may take that should be over at once.
 const patience = 30 * time.Second
 
+// longKey is set in the environment for the long forms of these tests.
+const longKey = "TFORK_LONG"
+
 // register makes the worker functions of these tests known to every process.
 func register() {
 	// What the process that runs the tests forgot to close would reach a child

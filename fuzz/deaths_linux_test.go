@@ -1,0 +1,354 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fuzz
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/tfork"
+)
+
+// needWaiter skips the test where there is no waiter.
+func needWaiter(t *testing.T) {
+	t.Helper()
+	if r, err := tfork.Probe(); err != nil {
+		t.Fatal(err)
+	} else if r.Waiter != nil {
+		t.Skip("no waiter here: ", r.Waiter)
+	}
+}
+
+// through returns a command that is started through the shared waiter.
+func through(name string, arg ...string) *tfork.Cmd {
+	c := tfork.Command(name, arg...)
+	c.Strategy = tfork.Waiter
+	return c
+}
+
+// children returns our children without a look at all processes of the host,
+// of which there may be many; where the kernel does not offer that, with one.
+func children() (pids []int) {
+	lists, _ := filepath.Glob("/proc/self/task/[0-9]*/children")
+	for _, list := range lists {
+		b, _ := os.ReadFile(list)
+		for _, f := range strings.Fields(string(b)) {
+			pids = append(pids, number(f))
+		}
+	}
+	if len(lists) == 0 {
+		for pid := range testutil.Children() {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// waitersOf returns the waiters of a process: its children of that name.
+func waitersOf(pid int) (pids []int) {
+	for child, what := range testutil.ChildrenOf(pid) {
+		if strings.HasSuffix(what, " tfork-waiter") && !strings.HasPrefix(what, "Z") {
+			pids = append(pids, child)
+		}
+	}
+	return pids
+}
+
+// tally counts how statuses came out.
+type tally struct{ right, lost, wrong, refused, odd atomic.Int64 }
+
+func (n *tally) String() string {
+	return fmt.Sprintf("%d true, %d lost, %d false, %d starts refused", n.right.Load(), n.lost.Load(), n.wrong.Load(), n.refused.Load())
+}
+
+// loadCommand is a worker that ends with the given code after the time.
+func loadCommand(code int, after time.Duration) *tfork.Cmd {
+	return through("/bin/sh", "-c", fmt.Sprintf("sleep %.3f; exit %d", after.Seconds(), code))
+}
+
+// one runs a worker and counts its outcome.
+func (n *tally) one() {
+	code, after := rand.IntN(256), time.Duration(rand.IntN(20))*time.Millisecond
+	c := loadCommand(code, after)
+	if err := c.Start(); err != nil {
+		// The waiter was killed during the start: it cannot be told whether
+		// the worker was started.
+		n.refused.Add(1)
+		if !strings.Contains(err.Error(), "waiter") {
+			n.odd.Add(1)
+			fmt.Println("Start:", err)
+		}
+		return
+	}
+	st, err := c.Process.Status(true)
+	switch {
+	case errors.Is(err, tfork.ErrLost):
+		n.lost.Add(1)
+	case err != nil || st.ExitStatus() != code:
+		n.wrong.Add(1)
+		fmt.Printf("status %v, %v, want %d\n", st, err, code)
+	default:
+		n.right.Add(1)
+	}
+}
+
+// kills is how often something is killed in a test.
+func kills() int {
+	if os.Getenv(longKey) != "" {
+		return 200
+	}
+	return 48
+}
+
+// underInit runs a helper and reaps all that it leaves behind, at once, as an
+// init should. (Some containers' PID 1 reaps every few seconds only, and the
+// kernel tells the status of an orphan no sooner.) It returns what the helper
+// wrote, and its exit status.
+func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatus) {
+	t.Helper()
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	tfork.CloseIdle()
+	out, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	p, err := os.StartProcess(testutil.Exe(), append([]string{"helper"}, arg...), &os.ProcAttr{
+		Env: testutil.HelperEnv(name), Files: []*os.File{nil, out, out}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := p.Pid
+	p.Release() // reaped below, with all others
+	var ws, end unix.WaitStatus
+	for {
+		got, err := unix.Wait4(-1, &ws, 0, nil)
+		if err == unix.ECHILD {
+			break // the helper has ended, and everything that it left
+		}
+		if got == pid {
+			end = ws
+		}
+	}
+	text, _ := os.ReadFile(out.Name())
+	return string(text), end
+}
+
+// waiterKiller is a caller whose waiters are killed: it prints its tally, and
+// what went wrong.
+var waiterKiller = testutil.Helper("waiter killer", func(args []string) int {
+	var n tally
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	for range 8 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					n.one()
+				}
+			}
+		})
+	}
+	time.AfterFunc(4*patience, func() { panic("the load does not end") })
+	rounds, _ := strconv.Atoi(args[0])
+	killed := 0
+	for killed < rounds {
+		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // the moment is random
+		for _, pid := range children() {
+			if syscall.Kill(pid, unix.SIGKILL) == nil {
+				killed++
+			}
+		}
+	}
+	close(stop)
+	load.Wait()
+	fmt.Printf("%d waiters killed: %v\n", killed, &n)
+	r, err := tfork.Probe()
+	switch {
+	case err != nil, n.wrong.Load() > 0, n.odd.Load() > 0, exitInfoKept(r) && n.lost.Load() > 0:
+		return 1
+	}
+	if err := through("/bin/true").Run(); err != nil {
+		fmt.Println("next start:", err)
+		return 1
+	}
+	tfork.CloseIdle()
+	if left := testutil.Children(); len(left) > 0 {
+		fmt.Println("left behind:", left)
+		return 1
+	}
+	return 0
+})
+
+// TestDeath_WaiterKilledUnderLoad: no hang, no wrong status, each true or
+// ErrLost (with exit info: true), the next Start works, nothing is left.
+func TestDeath_WaiterKilledUnderLoad(t *testing.T) {
+	needWaiter(t)
+	defer watchdog("workers of killed waiters").Stop()
+	out, end := underInit(t, waiterKiller, strconv.Itoa(kills()))
+	t.Log(out)
+	if !end.Exited() || end.ExitStatus() != 0 {
+		t.Errorf("caller ended with %#x", end)
+	}
+}
+
+// exitInfoKept tells whether this kernel keeps a worker's status with its
+// pidfd.
+func exitInfoKept(r tfork.Report) bool {
+	for _, f := range r.Features {
+		if strings.Contains(f.Name, "PIDFD_INFO_EXIT") {
+			return f.Err == nil
+		}
+	}
+	return false
+}
+
+// callerHelper is a process that starts workers without end, in all strategies.
+var callerHelper = testutil.Helper("caller under load", func([]string) int {
+	time.AfterFunc(2*patience, func() { os.Exit(3) }) // should the test forget it
+	for range 6 {
+		go func() {
+			for {
+				c := loadCommand(rand.IntN(256), time.Duration(rand.IntN(30))*time.Millisecond)
+				switch rand.IntN(8) {
+				case 0:
+					c.Dedicated = true
+				case 1:
+					c.Strategy = tfork.Direct
+				case 2:
+					c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
+				case 3:
+					c.Stdout, c.Stdin = new(strings.Builder), strings.NewReader("x")
+				}
+				c.Run()
+			}
+		}()
+	}
+	select {}
+})
+
+// TestDeath_CallerKilledUnderLoad: no waiter, zombie, socket or temporary file
+// is left when its workers have ended.
+func TestDeath_CallerKilledUnderLoad(t *testing.T) {
+	needWaiter(t)
+	tfork.CloseIdle()
+	// What the callers leave behind becomes ours: then even a zombie shows.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+	runtime.LockOSThread() // the callers' death signal is tied to it
+	defer runtime.UnlockOSThread()
+	tmp := t.TempDir()
+	sessions := map[int]bool{}
+	for range kills() / 8 {
+		var callers []*exec.Cmd
+		for range 8 {
+			c := exec.Command(testutil.Exe())
+			c.Env = testutil.HelperEnv(callerHelper, "TMPDIR="+tmp, "GOMAXPROCS=2")
+			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL}
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			sessions[c.Process.Pid] = true
+			callers = append(callers, c)
+		}
+		for _, c := range callers {
+			time.Sleep(time.Duration(rand.IntN(25)) * time.Millisecond) // the moment is random
+			c.Process.Kill()
+			c.Wait()
+		}
+	}
+	testutil.Poll(t, patience, "nothing of the callers is left", func() bool {
+		for {
+			if pid, _ := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 {
+				break
+			}
+		}
+		return len(members(sessions)) == 0
+	})
+	if files, _ := filepath.Glob(filepath.Join(tmp, "*")); len(files) > 0 {
+		t.Errorf("left in the directory for temporary files: %q", files)
+	}
+}
+
+// members returns the processes of the sessions, zombies too.
+func members(sessions map[int]bool) (pids []int) {
+	procs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range procs {
+		pid, _ := strconv.Atoi(filepath.Base(p))
+		if sid, err := unix.Getsid(pid); err == nil && sessions[sid] {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// TestDeath_WaiterStopped: what a caller asks for is answered within a bounded
+// time although something stops the waiter, again and again.
+func TestDeath_WaiterStopped(t *testing.T) {
+	needWaiter(t)
+	held := through("/bin/sleep", "1000")
+	if err := held.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stopWaiters := func() {
+		for _, pid := range waitersOf(os.Getpid()) {
+			syscall.Kill(pid, unix.SIGSTOP)
+			testutil.Poll(t, patience, "waiter is stopped", func() bool { return testutil.StateOf(pid) == "T" })
+		}
+	}
+	bounded := func(what string, f func() error) {
+		t.Helper()
+		stopWaiters()
+		begin := time.Now()
+		done := make(chan error, 1)
+		go func() { done <- f() }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			t.Logf("%s: %v", what, time.Since(begin).Round(time.Millisecond))
+		case <-time.After(patience):
+			t.Fatalf("%s: not within %v", what, patience)
+		}
+	}
+	bounded("Start", func() error {
+		c := through("/bin/true")
+		return c.Run()
+	})
+	bounded("Signal", func() error { return held.Process.Signal(unix.Signal(0)) })
+	bounded("Kill and Wait", func() error {
+		held.Process.Kill()
+		if st, err := held.Process.Status(true); err != nil || st.Signal() != unix.SIGKILL {
+			return fmt.Errorf("%v, %w", st, err)
+		}
+		held.Wait()
+		return nil
+	})
+	bounded("CloseIdle", func() error { tfork.CloseIdle(); return nil })
+}
