@@ -25,6 +25,10 @@ func (c *conn) read() {
 			switch {
 			case err == unix.EAGAIN:
 				return false
+			case err == unix.ECONNRESET:
+				// The other end was closed before it had read everything. What
+				// it has said before that is still to come.
+				c.unread = true
 			case err != nil || n == 0:
 				eof = true
 			default:

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +24,10 @@ type conn struct {
 	raw       syscall.RawConn
 	// gone is closed when the waiter has ended and is reaped.
 	gone chan struct{}
+	// lastSent is the question that was sent last; unread says that the waiter
+	// ended before it had read all of them. Only the reader uses the latter.
+	lastSent atomic.Uint64
+	unread   bool
 
 	mu      sync.Mutex
 	lastID  uint64
@@ -135,7 +140,7 @@ func (c *conn) signal(w *Worker, sig syscall.Signal) error {
 	c.mu.Unlock()
 
 	msg := wire.SignalInfo{Worker: w.id, Signal: uint32(sig)}.Append(nil, id)
-	if err := c.send(msg, nil); err != nil && !isGone(err) {
+	if err := c.send(id, msg, nil); err != nil && !isGone(err) {
 		c.answerSignal(id, uint32(unix.EAGAIN))
 		return err
 	}
@@ -195,9 +200,12 @@ func (c *conn) end(why error) {
 		close(answer)
 	}
 	for _, w := range workers {
-		if w.pid == 0 {
+		switch {
+		case w.pid == 0 && ready && c.unread && w.id == c.lastSent.Load():
+			w.answered <- errClosed // it was not even read
+		case w.pid == 0:
 			w.answered <- lost
-		} else {
+		default:
 			w.finish(0, nil, ErrGone)
 		}
 	}

@@ -57,8 +57,13 @@ func TestWaiterKilled_CallerHearsAtOnce(t *testing.T) {
 	})
 }
 
-func poll(fd int, events int16) (int, error) {
-	return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, int(soon.Milliseconds()))
+func poll(fd int, events int16) (n int, err error) {
+	for {
+		n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, int(soon.Milliseconds()))
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
 }
 
 // TestWaiterKilled_AtRandomMoments kills it under load: every result is true

@@ -4,7 +4,6 @@
 package waiter
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -36,39 +35,10 @@ var waiterEnv = []string{
 // launch starts a waiter. It does not wait for it: a request that is sent at
 // once is served as soon as the waiter can.
 func launch() (*conn, error) {
-	var undo sys.Cleanup
-	defer undo.Run()
-	ours, theirs, err := socketPair()
+	proc, ours, err := startWaiter()
 	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	undo.Add(func() { ours.Close() })
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer null.Close()
-
-	marker := role.Role{Kind: role.Waiter, FD: waiterFD}.Marker()
-	proc, err := os.StartProcess(role.Exe, []string{argv0}, &os.ProcAttr{
-		Env:   append([]string{marker}, waiterEnv...),
-		Files: []*os.File{null, null, null, theirs},
-	})
-	if err != nil {
-		// Not the error of the worker's own exec: it must not look like one.
-		var pe *os.PathError
-		if errors.As(err, &pe) {
-			return nil, fmt.Errorf("start of a waiter: %w", os.NewSyscallError("fork/exec "+pe.Path, pe.Err))
-		}
 		return nil, fmt.Errorf("start of a waiter: %w", err)
 	}
-	undo.Disarm()
-	return serveCaller(proc, ours)
-}
-
-// serveCaller makes the connection of a started waiter.
-func serveCaller(proc *os.Process, ours *os.File) (*conn, error) {
 	raw, err := ours.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -81,6 +51,33 @@ func serveCaller(proc *os.Process, ours *os.File) (*conn, error) {
 	}
 	go c.read()
 	return c, nil
+}
+
+// startWaiter starts the process, and returns our end of its socket.
+func startWaiter() (*os.Process, *os.File, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	var undo sys.Cleanup
+	defer undo.Run()
+	undo.Add(func() { ours.Close() })
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer null.Close()
+	marker := role.Role{Kind: role.Waiter, FD: waiterFD}.Marker()
+	proc, err := os.StartProcess(role.Exe, []string{argv0}, &os.ProcAttr{
+		Env:   append([]string{marker}, waiterEnv...),
+		Files: []*os.File{null, null, null, theirs},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	undo.Disarm()
+	return proc, ours, nil
 }
 
 // socketPair makes the two ends. The kernel stamps what goes to theirs with

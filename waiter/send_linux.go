@@ -57,11 +57,11 @@ func (q *request) send(c *conn, id uint64) error {
 		msg = q.Request.Append(env.Append(msg, id))
 	}
 	*buf = msg
-	return c.send(msg, fds)
+	return c.send(id, msg, fds)
 }
 
 // send sends one message as soon as the socket takes it.
-func (c *conn) send(msg []byte, fds []int) error {
+func (c *conn) send(id uint64, msg []byte, fds []int) error {
 	var oob []byte
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
@@ -69,6 +69,9 @@ func (c *conn) send(msg []byte, fds []int) error {
 	var sent error
 	err := c.raw.Write(func(fd uintptr) bool {
 		sent = sendmsg(int(fd), msg, oob, unix.MSG_DONTWAIT)
+		if sent == nil {
+			c.lastSent.Store(id) // in order: one goroutine at a time is here
+		}
 		return sent != unix.EAGAIN
 	})
 	if err != nil {

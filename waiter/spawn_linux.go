@@ -90,6 +90,8 @@ func (t *thread) handleSpawn(m *message) error {
 		return err
 	}
 	if m.full {
+		closeAll(m.fds) // before anybody is encouraged to try again
+		m.fds = nil
 		t.refuse(m.ID, wire.RefusedInfo{Reason: wire.ByKernel, Errno: uint32(unix.EMFILE)})
 		return nil
 	}

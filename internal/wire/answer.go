@@ -7,6 +7,7 @@ import "encoding/binary"
 
 // StartedInfo is the payload of [Started].
 type StartedInfo struct {
+	// Pid is the worker's, as the caller sees it.
 	Pid uint32
 	// PidFDs is how many pidfds of the worker travel with the message: none,
 	// the library's, or the library's and the user's.
@@ -47,8 +48,10 @@ const (
 
 // RefusedInfo is the payload of [Refused].
 type RefusedInfo struct {
+	// Reason is ByKernel or Stale.
 	Reason Reason
-	Errno  uint32
+	// Errno goes with ByKernel, and is 0 otherwise.
+	Errno uint32
 }
 
 // Append writes the whole message.
@@ -80,6 +83,7 @@ const RusageLen = 18
 type ExitedInfo struct {
 	// Status is the raw wait status.
 	Status uint32
+	// Rusage is that of the worker and its waited-for descendants.
 	Rusage [RusageLen]int64
 }
 
@@ -110,6 +114,7 @@ func ParseExited(payload []byte) (*ExitedInfo, error) {
 type SignalInfo struct {
 	// Worker is the ID of the request that started the worker.
 	Worker uint64
+	// Signal is the number, 0 to 64.
 	Signal uint32
 }
 

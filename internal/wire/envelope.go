@@ -25,6 +25,7 @@ const MaxFiles = 1 << 20
 
 // Envelope begins the payload of [Spawn]; the body follows, or the memfd has it.
 type Envelope struct {
+	// Carrier says what is not in the message itself.
 	Carrier Carrier
 	// Files is the number of descriptors, without the carriers.
 	Files uint32

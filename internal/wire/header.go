@@ -72,8 +72,9 @@ var (
 
 // Header begins every message.
 type Header struct {
+	// Kind says what the payload is.
 	Kind Kind
-	// ID names the request: the answers to it carry the same.
+	// ID names the request: the answers to it carry the same. Ready has 0.
 	ID uint64
 }
 
@@ -94,8 +95,8 @@ func Parse(msg []byte) (Header, []byte, error) {
 		return Header{}, nil, fmt.Errorf("%w: %d, want %d", ErrVersion, msg[0], Version)
 	}
 	h := Header{Kind: Kind(msg[1]), ID: binary.LittleEndian.Uint64(msg[8:])}
-	if h.Kind < Ready || h.Kind > Signaled {
-		return Header{}, nil, malformed("%v", h.Kind)
+	if h.Kind < Ready || h.Kind > Signaled || h.Kind == Ready && h.ID != 0 {
+		return Header{}, nil, malformed("%v with ID %d", h.Kind, h.ID)
 	}
 	if msg[2] != 0 || msg[3] != 0 {
 		return Header{}, nil, malformed("reserved bytes %#x %#x", msg[2], msg[3])

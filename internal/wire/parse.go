@@ -23,7 +23,10 @@ func ParseRequest(body []byte) (*Request, error) {
 	if err := r.done(Spawn); err != nil {
 		return nil, err
 	}
-	return q, q.check()
+	if err := q.check(); err != nil {
+		return nil, err
+	}
+	return q, nil
 }
 
 // check refuses what no caller of ours sends.

@@ -14,6 +14,7 @@ type Flags uint32
 // The flags. Those without a comment are the fields of syscall.SysProcAttr of
 // the same name.
 const (
+	// Setsid and the next three are booleans of the same name.
 	Setsid Flags = 1 << iota
 	Setpgid
 	Setctty
@@ -40,25 +41,38 @@ const (
 
 // IDMap is one line of a user namespace's mapping, as in
 // syscall.SysProcIDMap.
-type IDMap struct{ Container, Host, Size int64 }
+type IDMap struct {
+	// Container and Host are the first ids of a range of Size.
+	Container, Host, Size int64
+}
 
 // Request is the body of [Spawn]: what to start, and how. The files travel
 // beside it, in this order: the working directory (HasCwd), one for each true
 // element of Slots, the terminal (Foreground), the cgroup (UseCgroupFD).
 type Request struct {
+	// Path, Dir and Chroot may be relative, as for execve and chdir.
 	Path, Dir, Chroot string
-	Args, Env         []string
+	// Args and Env are the whole lists, with argv[0].
+	Args, Env []string
 	// Slots says for each descriptor number of the worker whether it is open.
 	Slots []bool
 
-	Flags                    Flags
-	Ctty, Pgid               int32
-	DeathSignal              uint32
+	// Flags are the yes-or-no parts; some say that a field below is meant.
+	Flags Flags
+	// Ctty is a descriptor number of the worker (Setctty); Pgid goes with
+	// Setpgid.
+	Ctty, Pgid int32
+	// DeathSignal is what the waiter sends when the caller ends, or 0.
+	DeathSignal uint32
+	// Cloneflags and Unshareflags are those of clone(2) and unshare(2).
 	Cloneflags, Unshareflags uint64
-	UID, GID                 uint32
-	Groups                   []uint32
-	UIDMap, GIDMap           []IDMap
-	AmbientCaps              []uint64
+	// UID, GID and Groups go with HasCredential.
+	UID, GID uint32
+	Groups   []uint32
+	// UIDMap and GIDMap are those of a user namespace.
+	UIDMap, GIDMap []IDMap
+	// AmbientCaps are numbers of capabilities(7).
+	AmbientCaps []uint64
 }
 
 // Files is how many descriptors belong to the request.
