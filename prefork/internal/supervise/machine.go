@@ -24,9 +24,11 @@ type Policy struct {
 	FatalCodes []int
 	// StopTimeout is how long a process that was told to stop may take.
 	StopTimeout Duration
-	// ReadyTimeout is how long a process may take to report ready.
-	ReadyTimeout Duration
-	// BeatTimeout is how long a ready process may be silent.
+	// ReadyTimeout is how long a process may take to report ready, and
+	// ReplaceTimeout how long one that is to replace another.
+	ReadyTimeout, ReplaceTimeout Duration
+	// BeatTimeout is how long a ready process may be silent; where there is no
+	// ReadyTimeout, also one that has given its first sign of life.
 	BeatTimeout Duration
 	// AbortGrace is the time between SIGABRT and SIGKILL.
 	AbortGrace Duration

@@ -168,6 +168,11 @@ func TestMachine_Stories(t *testing.T) {
 			{Exited{1, restart.Outcome{Signal: 9}}, 0, "ended 1 restart=true, gone 1"},
 			{nil, 0, "spawn 0=2"},
 		}},
+		{"a start without a limit is watched from its first sign of life", Policy{BeatTimeout: 20 * sec}, []step{
+			{Scale{1}, 0, "spawn 0=1"},
+			{Beat{1}, 0, ""},
+			{nil, 20 * sec, "kill 1"},
+		}},
 		{"a reload is all or nothing", Policy{}, []step{
 			{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
 			{Ready{1}, 0, ""},
@@ -178,7 +183,7 @@ func TestMachine_Stories(t *testing.T) {
 			{died(1, 0), 0, "gone 1"},
 			{died(2, 1), 0, "gone 2"},
 		}},
-		{"a reload that does not come up changes nothing", Policy{ReadyTimeout: 60 * sec}, []step{
+		{"a reload that does not come up changes nothing", Policy{ReplaceTimeout: 60 * sec}, []step{
 			{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
 			{Ready{1}, 0, ""},
 			{Ready{2}, 0, "allready"},

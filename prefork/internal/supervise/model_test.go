@@ -97,13 +97,14 @@ func (w *world) pick(t *rapid.T) Inc {
 func TestMachine_PromisesHoldUnderAnyEvents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := Policy{
-			Backoff:      restart.Backoff{Increment: 2 * time.Second, Maximum: 5 * time.Second, Jitter: 0.1},
-			Limit:        &restart.Window{Limit: rapid.IntRange(0, 5).Draw(t, "limit"), Span: 10 * time.Second},
-			FatalCodes:   []int{3},
-			StopTimeout:  3 * time.Second,
-			ReadyTimeout: 4 * time.Second,
-			BeatTimeout:  5 * time.Second,
-			AbortGrace:   time.Second,
+			Backoff:        restart.Backoff{Increment: 2 * time.Second, Maximum: 5 * time.Second, Jitter: 0.1},
+			Limit:          &restart.Window{Limit: rapid.IntRange(0, 5).Draw(t, "limit"), Span: 10 * time.Second},
+			FatalCodes:     []int{3},
+			StopTimeout:    3 * time.Second,
+			ReadyTimeout:   time.Duration(rapid.IntRange(0, 1).Draw(t, "ready timeout")) * 4 * time.Second,
+			ReplaceTimeout: 4 * time.Second,
+			BeatTimeout:    5 * time.Second,
+			AbortGrace:     time.Second,
 		}
 		m := New(func(int) Policy { return p }, func() float64 { return 0.5 })
 		w := &world{t: t, live: map[Inc]int{}, told: map[Inc]bool{}, ready: map[Inc]bool{}}

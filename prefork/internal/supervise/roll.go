@@ -42,7 +42,7 @@ func (m *Machine) recycle(e Recycle) {
 func (m *Machine) begin(r *roll) {
 	m.rolls = append(m.rolls, r)
 	for _, s := range r.slots {
-		s.next = m.spawn(s)
+		s.next = m.spawn(s, s.policy.ReplaceTimeout)
 	}
 	for _, s := range r.slots {
 		m.do(Spawn{Slot: s.number, Inc: s.next.inc, Replaces: true, Fresh: r.reload})

@@ -47,14 +47,14 @@ func (m *Machine) remove(s *slot) {
 // start starts the process that holds the slot at once.
 func (m *Machine) start(s *slot) {
 	s.restartAt = time.Time{}
-	s.current = m.spawn(s)
+	s.current = m.spawn(s, s.policy.ReadyTimeout)
 	m.do(Spawn{Slot: s.number, Inc: s.current.inc})
 }
 
 // spawn makes the record of a new process; the caller says what for.
-func (m *Machine) spawn(s *slot) *proc {
+func (m *Machine) spawn(s *slot, patience Duration) *proc {
 	m.last++
-	p := &proc{inc: m.last, slot: s, started: m.now, by: m.after(s.policy.ReadyTimeout)}
+	p := &proc{inc: m.last, slot: s, started: m.now, by: m.after(patience)}
 	m.procs[p.inc] = p
 	return p
 }
@@ -120,7 +120,12 @@ func (m *Machine) becameReady(inc Inc) {
 }
 
 func (m *Machine) beat(inc Inc) {
-	if p := m.procs[inc]; p != nil && p.phase == ready {
+	p := m.procs[inc]
+	if p == nil {
+		return
+	}
+	watched := p.phase == starting && p == p.slot.current && p.slot.policy.ReadyTimeout <= 0
+	if p.phase == ready || watched {
 		p.by = m.after(p.slot.policy.BeatTimeout)
 	}
 }
@@ -176,7 +181,7 @@ func (m *Machine) overdue(p *proc) {
 			m.rollBack(m.rollOf(p), "the new process was not ready in time")
 			return
 		}
-		m.abort(p, "not ready in time")
+		m.abort(p, "neither ready nor a sign of life in time")
 	case ready:
 		m.abort(p, "no sign of life in time")
 	case stopping:
