@@ -26,13 +26,14 @@ const (
 	Count   Kind = 6 // a master's wanted number of workers has changed; decimal
 )
 
-// From the supervising process.
+// From the supervising process; Welcome is the first.
 const (
 	Stop    Kind = 32 // finish and leave; the body is the reason
 	Reopen  Kind = 33 // open the log again
 	Promote Kind = 34 // this process now holds its place
 	Poke    Kind = 35 // look at the listening sockets: somebody died
 	Scale   Kind = 36 // add the decimal number in the body to the number of workers
+	Welcome Kind = 37 // the body is the strategy that tfork took
 )
 
 // On a control socket; Stop, Reopen and Scale too.
