@@ -85,9 +85,10 @@ func New(o Options) (s *Server, err error) {
 		ready: make(chan struct{}), stopping: make(chan struct{}), killed: make(chan struct{}),
 		commands: make(chan command, 16),
 	}
+	made := s
 	defer func() {
 		if err != nil {
-			s.Close()
+			made.Close()
 		}
 	}()
 	if err := o.Config.Check(); err != nil {
@@ -109,7 +110,10 @@ func New(o Options) (s *Server, err error) {
 		return nil, err
 	}
 	s.manager = systemd.NewNotifier()
-	return s, s.openSockets()
+	if err := s.openSockets(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // chooseServices looks the services up, and refuses settings for those that do
@@ -151,11 +155,7 @@ func (s *Server) openDir() (err error) {
 		s.temp = true
 		s.config.RuntimeDir = path
 	}
-	wait := time.Duration(0)
-	for _, service := range s.services {
-		wait = max(wait, s.settings(service).StopTimeout)
-	}
-	s.dir, err = names.Open(path, wait)
+	s.dir, err = names.Open(path, s.stopTimeout())
 	return err
 }
 
@@ -226,8 +226,31 @@ func (s *Server) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { s.Stop() })()
 	s.log.Info("server starts", "runtime-dir", s.dir.Path(), "services", len(s.services))
 	err = s.model.Run(s)
+	stopNames()
+	s.awaitOrphans()
 	s.log.Info("server ends", "error", err)
 	return err
+}
+
+// awaitOrphans waits for workers that lost their master and are still leaving.
+func (s *Server) awaitOrphans() {
+	wait := margin
+	select {
+	case <-s.killed:
+	default:
+		wait += s.stopTimeout()
+	}
+	if err := s.dir.Clear(wait); err != nil {
+		s.log.Error("a process does not leave", "error", err)
+	}
+}
+
+// stopTimeout is the longest time that a worker gets to stop.
+func (s *Server) stopTimeout() (longest time.Duration) {
+	for _, service := range s.services {
+		longest = max(longest, s.settings(service).StopTimeout)
+	}
+	return longest
 }
 
 // Close gives up the sockets and the runtime directory. It is for a server that
@@ -329,10 +352,10 @@ func (s *Server) answerAt() (stop func(), err error) {
 		return nil, err
 	}
 	dir := s.dir
-	return func() {
+	return sync.OnceFunc(func() {
 		end()
 		dir.Prune(socket.ID)
-	}, nil
+	}), nil
 }
 
 // answer is what the supervisor's own socket says.

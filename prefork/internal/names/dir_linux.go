@@ -43,7 +43,7 @@ func openDir(path string, wait time.Duration) (*dir, error) {
 		err = d.takeLock()
 	}
 	if err == nil {
-		err = d.clean(wait)
+		err = d.clear(wait)
 	}
 	if err != nil {
 		d.close()
@@ -104,8 +104,8 @@ func (d *dir) takeLock() (err error) {
 	return nil
 }
 
-// clean removes what an earlier run left, and waits for those who are leaving.
-func (d *dir) clean(wait time.Duration) error {
+// clear removes what was left, and waits for those who are leaving.
+func (d *dir) clear(wait time.Duration) error {
 	for deadline, pause := time.Now().Add(wait), time.Millisecond; ; pause = min(2*pause, 100*time.Millisecond) {
 		d.sweep()
 		left := d.names()
@@ -114,7 +114,7 @@ func (d *dir) clean(wait time.Duration) error {
 		}
 		if time.Now().After(deadline) {
 			_, pid, _ := ask(d.path, left[0], message.Message{Kind: message.Ping}, time.Second)
-			return fmt.Errorf("%w: %s of an earlier run still lives there (pid %d): end it first", ErrInUse, left[0], pid)
+			return fmt.Errorf("%w: %s still lives there (pid %d), without its supervisor: end it first", ErrInUse, left[0], pid)
 		}
 		time.Sleep(pause)
 	}

@@ -131,6 +131,10 @@ func (d *Dir) Promote(id ID, name string) error { return d.dir.promote(id, name)
 // Sweep removes all names at which nobody listens, and returns them.
 func (d *Dir) Sweep() []string { return d.dir.sweep() }
 
+// Clear sweeps until no name is left, or wait is over: then the error is
+// [ErrInUse] and names a process that still lives.
+func (d *Dir) Clear(wait time.Duration) error { return d.dir.clear(wait) }
+
 // List asks every process in the directory for its status, all at once, and
 // returns them in the order of their names. A process that does not answer in
 // time is listed without a row; one that is gone is not listed.

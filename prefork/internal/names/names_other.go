@@ -33,6 +33,7 @@ func (d *dir) close() error                 { return errUnsupported }
 func (d *dir) bind(string) (*Socket, error) { return nil, errUnsupported }
 func (d *dir) prune(ID) error               { return errUnsupported }
 func (d *dir) promote(ID, string) error     { return errUnsupported }
+func (d *dir) clear(time.Duration) error    { return errUnsupported }
 func (d *dir) sweep() []string              { return nil }
 
 // Serve answers questions on the process's own socket until stop is called.
