@@ -74,6 +74,12 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 		}
 		fmt.Fprint(w, cmd.Process.Pid)
 	})
+	mux.HandleFunc("/orphan", func(w http.ResponseWriter, _ *http.Request) {
+		// The shell ends at once, and what it started a little later.
+		if err := exec.Command("/bin/sh", "-c", "(sleep 0.1; exit 7) &").Run(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
 	return ServeHTTP(ctx, t, &http.Server{Handler: mux})
 }
 

@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
@@ -38,6 +40,9 @@ var serverProcess = testutil.Helper("prefork server", func(args []string) int {
 			return config.Config{}, err
 		}
 		return config.Parse(b)
+	}
+	if os.Getenv("TEST_PID1") != "" {
+		ownProc()
 	}
 	c, err := read()
 	if err != nil {
@@ -63,6 +68,18 @@ var serverProcess = testutil.Helper("prefork server", func(args []string) int {
 	return 0
 })
 
+// ownProc gives the first process of a pid namespace its own /proc.
+func ownProc() {
+	err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if err == nil {
+		err = unix.Mount("proc", "/proc", "proc", 0, "")
+	}
+	if err != nil || os.Getpid() != 1 {
+		fmt.Fprintln(os.Stderr, "no namespace of our own:", os.Getpid(), err)
+		os.Exit(3)
+	}
+}
+
 // stage is a running server, seen from outside.
 type stage struct {
 	t      testing.TB
@@ -73,6 +90,11 @@ type stage struct {
 	log    string // path
 	addrs  map[string][]string
 	done   chan error
+
+	// What only some tests set before launch.
+	extra []*os.File
+	env   []string
+	sys   *syscall.SysProcAttr
 }
 
 // prepare writes the configuration and names the places.
@@ -107,7 +129,8 @@ func start(t testing.TB, settings string, services ...string) *stage {
 func (s *stage) launch(services ...string) {
 	s.t.Helper()
 	s.cmd = exec.Command(s.exe, append([]string{s.config}, services...)...)
-	s.cmd.Env = testutil.HelperEnv(serverProcess)
+	s.cmd.Env = testutil.HelperEnv(serverProcess, s.env...)
+	s.cmd.ExtraFiles, s.cmd.SysProcAttr = s.extra, s.sys
 	stderr, err := os.OpenFile(s.log+".stderr", os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
@@ -153,7 +176,7 @@ func (s *stage) end() {
 	if s.t.Failed() {
 		if log, err := os.ReadFile(s.log); err == nil {
 			stderr, _ := os.ReadFile(s.log + ".stderr")
-			s.t.Logf("log:\n%s\nstandard error:\n%.2000s", log, stderr)
+			s.t.Logf("log:\n%s\nstandard error:\n%.2000s", log[max(0, len(log)-20_000):], stderr)
 		}
 	}
 	if err := s.stop(); err != nil {
