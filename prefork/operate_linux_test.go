@@ -255,7 +255,7 @@ func TestServer_TwoOnOneDirectory(t *testing.T) {
 }
 
 func TestServer_Recycling(t *testing.T) {
-	s := start(t, "children = 2\nmax-requests = 10\nrecycle-jitter = 0.5\nheartbeat-timeout = \"300ms\"", httpService)
+	s := start(t, "children = 2\nmax-requests = 10\nrecycle-jitter = 0.5\nheartbeat-timeout = \"3s\"", httpService)
 	seenPids := map[int]bool{}
 	testutil.Poll(t, patience, "every worker was replaced twice", func() bool {
 		seenPids[s.see(httpService).Pid] = true

@@ -171,8 +171,9 @@ func TestServer_BothLevelsKilledAtOnce(t *testing.T) {
 }
 
 func TestServer_HungWorker(t *testing.T) {
-	const settings = "children = 2\nbackoff-increment = 0\nheartbeat-timeout = \"600ms\"\nabort-grace = \"300ms\""
+	const settings = "children = 2\nbackoff-increment = 0\nheartbeat-timeout = \"3s\"\nabort-grace = \"1s\""
 	t.Run("its service hangs", func(t *testing.T) {
+		t.Parallel()
 		s := start(t, settings, httpService)
 		old := s.pids()
 		s.get(httpService, "/hang")
@@ -187,6 +188,7 @@ func TestServer_HungWorker(t *testing.T) {
 		s.see(httpService)
 	})
 	t.Run("it is stopped", func(t *testing.T) {
+		t.Parallel()
 		s := start(t, settings, httpService)
 		old := s.pids()
 		s.kill(syscall.SIGSTOP, "worker-http-1")
@@ -196,6 +198,7 @@ func TestServer_HungWorker(t *testing.T) {
 		s.same(old, "worker-http-0", "master-http")
 	})
 	t.Run("the master is stopped", func(t *testing.T) {
+		t.Parallel()
 		s := start(t, settings, httpService)
 		old := s.pids()
 		s.kill(syscall.SIGSTOP, "master-http")

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ type dir struct {
 	at   *os.File // the directory itself
 	lock *os.File // nil in masters
 	last atomic.Uint64
+	mu   sync.Mutex // flock does not exclude goroutines of one process
 }
 
 func openDir(path string, wait time.Duration) (*dir, error) {
@@ -154,16 +156,38 @@ func (d *dir) reach(name string) string {
 	return path
 }
 
+// changeTimeout is how long a change of names waits for another process's: one
+// that was stopped in the middle must not stop everybody.
+const changeTimeout = time.Second
+
+// change makes a change of names that looks first: between looking and doing
+// no other process changes anything. Without it a process could remove the
+// name that has just been given to its successor.
+func (d *dir) change(do func() error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	flock := func(how int) error {
+		return d.control(d.at, func(fd int) error { return unix.Flock(fd, how) })
+	}
+	for deadline := time.Now().Add(changeTimeout); flock(unix.LOCK_EX|unix.LOCK_NB) != nil && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	defer flock(unix.LOCK_UN)
+	return do()
+}
+
 func (d *dir) prune(id ID) error {
-	name := d.find(id)
-	if name == "" {
-		return nil
-	}
-	err := os.Remove(filepath.Join(d.path, name))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
+	return d.change(func() error {
+		name := d.find(id)
+		if name == "" {
+			return nil
+		}
+		err := os.Remove(filepath.Join(d.path, name))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
 }
 
 // find returns the present name of a socket file, or "".
@@ -186,6 +210,11 @@ func identify(path string) (ID, error) {
 }
 
 func (d *dir) promote(id ID, name string) error {
+	return d.change(func() error { return d.exchange(id, name) })
+}
+
+// exchange is promote, in a change.
+func (d *dir) exchange(id ID, name string) error {
 	old := d.find(id)
 	if old == name {
 		return nil
@@ -206,15 +235,27 @@ func (d *dir) promote(id ID, name string) error {
 // sweep removes the names at which nobody listens.
 func (d *dir) sweep() (removed []string) {
 	for _, name := range d.names() {
-		c, err := d.dial(name, time.Second)
-		if err == nil {
-			c.Close()
+		if !d.refuses(name) {
+			continue
 		}
-		if errors.Is(err, unix.ECONNREFUSED) && os.Remove(filepath.Join(d.path, name)) == nil {
-			removed = append(removed, name)
-		}
+		d.change(func() error {
+			// Again: it may have been given to a new process meanwhile.
+			if d.refuses(name) && os.Remove(filepath.Join(d.path, name)) == nil {
+				removed = append(removed, name)
+			}
+			return nil
+		})
 	}
 	return removed
+}
+
+// refuses tells whether nobody listens at a name, beyond doubt.
+func (d *dir) refuses(name string) bool {
+	c, err := d.dial(name, time.Second)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, unix.ECONNREFUSED)
 }
 
 // control lends the descriptor of a file.

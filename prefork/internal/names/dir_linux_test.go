@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,6 +160,36 @@ func TestDir_SweepTakesOnlyTheStale(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(path, "README")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestDir_NobodyLosesASuccessorsName: one process gives the name to successors
+// while others prune the predecessors and sweep.
+func TestDir_NobodyLosesASuccessorsName(t *testing.T) {
+	path := tempDir(t)
+	d := open(t, path)
+	other, err := Attach(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	const name = "prefork-worker-echo-0"
+	for range 100 {
+		old, stopOld := serve(t, d, name, "")
+		next, stopNext := serve(t, d, name+"+1", "")
+		var all sync.WaitGroup
+		all.Go(func() { d.Promote(next, name) })
+		all.Go(func() { other.Prune(old) })
+		all.Go(func() { other.Sweep() })
+		all.Wait()
+		if got, err := identify(filepath.Join(path, name)); err != nil || got != next {
+			t.Fatalf("the name belongs to %v, %v; want the successor's %v", got, err, next)
+		}
+		if got := list1(t, path); len(got) != 1 {
+			t.Fatalf("names: %v", got)
+		}
+		stopOld()
+		stopNext()
 	}
 }
 

@@ -70,7 +70,8 @@ func (d *dir) bindAs(f *os.File, fd int, temp, name string) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Rename(path, filepath.Join(d.path, name)); err != nil {
+	err = d.change(func() error { return os.Rename(path, filepath.Join(d.path, name)) })
+	if err != nil {
 		return nil, err
 	}
 	return &Socket{File: f, ID: id}, nil
