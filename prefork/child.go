@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/names"
@@ -30,7 +31,12 @@ type nursery struct {
 	// own goroutine; gone is called in the group's.
 	other func(*child, message.Message)
 	gone  func(*child)
+	// cleanups are of cgroups whose last processes are still dying.
+	cleanups sync.WaitGroup
 }
+
+// cgroupTimeout bounds the wait for killed processes to be gone.
+const cgroupTimeout = 5 * time.Second
 
 // order is what to start.
 type order struct {
@@ -226,12 +232,7 @@ func (c *child) Gone() {
 	if c.cmd != nil {
 		c.killRest()
 	}
-	if c.order.cgroup != nil {
-		c.order.cgroup.Close()
-	}
-	if c.order.release != nil {
-		c.order.release()
-	}
+	c.releaseCgroup()
 	c.mu.Lock()
 	for _, d := range c.deputies {
 		d.Release()
@@ -241,6 +242,24 @@ func (c *child) Gone() {
 	if c.nursery.gone != nil && c.cmd != nil {
 		c.nursery.gone(c)
 	}
+}
+
+// releaseCgroup gives the cgroup back as soon as it is empty.
+func (c *child) releaseCgroup() {
+	dir, release := c.order.cgroup, c.order.release
+	if dir == nil {
+		return
+	}
+	c.nursery.cleanups.Go(func() {
+		for deadline := time.Now().Add(cgroupTimeout); cgroupPopulated(dir) && time.Now().Before(deadline); {
+			killCgroup(dir) // somebody may have come in meanwhile
+			time.Sleep(time.Millisecond)
+		}
+		dir.Close()
+		if release != nil {
+			release()
+		}
+	})
 }
 
 // depute notes a worker that the master has started.

@@ -114,6 +114,7 @@ func (m *master) run(w *tfork.Worker) int {
 	}
 	go m.beat()
 	m.group.Run(int(m.count.Load()))
+	m.nursery.cleanups.Wait()
 	return m.code
 }
 

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -56,6 +57,19 @@ var aloneService = testService(Service{
 	Name: "alone", Listen: []string{"tcp:127.0.0.1:0"}, InhibitPrefork: true, Serve: serveTestHTTP,
 })
 
+// cagedService has a cgroup for each start of a worker.
+var cagedService = testService(Service{
+	Name: "caged", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,
+	Cgroup: func(_ *Task, instance int) (*os.File, func(), error) {
+		path, err := os.MkdirTemp(os.Getenv("TEST_CGROUP"), fmt.Sprintf("worker-%d-", instance))
+		if err != nil {
+			return nil, nil, err
+		}
+		dir, err := os.Open(path)
+		return dir, func() { os.Remove(path) }, err
+	},
+})
+
 func serveTestHTTP(ctx context.Context, t *Task) error {
 	mux := http.NewServeMux()
 	number := func(r *http.Request, key string) int { n, _ := strconv.Atoi(r.FormValue(key)); return n }
@@ -66,8 +80,9 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 	mux.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) { os.Exit(number(r, "code")) })
 	mux.HandleFunc("/signal", func(_ http.ResponseWriter, r *http.Request) { dieBy(number(r, "n")) })
 	mux.HandleFunc("/hang", func(http.ResponseWriter, *http.Request) { hung.Store(true) })
-	mux.HandleFunc("/leave", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/leave", func(w http.ResponseWriter, r *http.Request) {
 		cmd := exec.Command("/bin/sleep", "1000")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: r.FormValue("setsid") != ""}
 		if err := cmd.Start(); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
