@@ -145,6 +145,8 @@ func (m *master) listen() {
 			m.leave(string(msg.Body))
 		case message.Reopen:
 			m.reopen()
+		case message.Poke:
+			m.group.Do(func() { m.tellAll(msg) })
 		case message.Promote:
 			m.group.Do(m.takeNames)
 		case message.Scale:

@@ -204,6 +204,37 @@ func TestServer_StubbornWorkersAreKilled(t *testing.T) {
 	}
 }
 
+// TestServer_StubbornWorkersAfterSIGTERM: their master has not told them to
+// leave and sets no limit; they have their own.
+func TestServer_StubbornWorkersAfterSIGTERM(t *testing.T) {
+	s := start(t, "children = 1\nstop-timeout = \"200ms\"\nbackoff-increment = 0", stubbornService)
+	old := s.pids()
+	s.kill(syscall.SIGTERM, "worker-stubborn-0")
+	s.renewed(old, "worker-stubborn-0")
+	s.logged("could not finish in time", "reason=SIGTERM")
+	s.logged("ended", `outcome="exit status 127"`, "restart=true")
+}
+
+// TestServer_StartFailureIsADeath: it backs off and tries again, and nobody
+// above gives up.
+func TestServer_StartFailureIsADeath(t *testing.T) {
+	enough := filepath.Join(t.TempDir(), "enough")
+	t.Setenv("TEST_STARVED", enough)
+	s := prepare(t, "children = 2\nbackoff-increment = \"20ms\"\nmaximum-backoff = \"40ms\"")
+	s.launch(starvedService)
+	s.logged("cannot start a worker", "too many open files", "seconds=0\n")
+	s.logged("cannot start a worker", "too many open files", "seconds=0.02\n")
+	s.logged("cannot start a worker", "too many open files", "seconds=0.04\n")
+	master := s.pid("master-starved")
+	if err := os.WriteFile(enough, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.ready()
+	if got := s.pid("master-starved"); got != master {
+		t.Errorf("the master was replaced")
+	}
+}
+
 func TestServer_SecondSignalKills(t *testing.T) {
 	s := start(t, "children = 2\nstop-timeout = \"1h\"", stubbornService)
 	pids := s.pids()
@@ -299,16 +330,20 @@ func TestServer_TwoOnOneDirectory(t *testing.T) {
 }
 
 func TestServer_Recycling(t *testing.T) {
-	s := start(t, "children = 2\nmax-requests = 10\nrecycle-jitter = 0.5\nheartbeat-timeout = \"3s\"", httpService)
-	seenPids := map[int]bool{}
-	testutil.Poll(t, patience, "every worker was replaced twice", func() bool {
-		seenPids[s.see(httpService).Pid] = true
-		return len(seenPids) >= 6
-	})
-	s.logged("a worker was replaced")
-	s.unique()
-	if s.logLine("level=ERROR") != "" {
-		t.Errorf("an error: %s", s.logLine("level=ERROR"))
+	for _, service := range []string{httpService, aloneService} {
+		t.Run(service, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, "children = 2\nmax-requests = 10\nrecycle-jitter = 0.5\nheartbeat-timeout = \"3s\"", service)
+			seenPids := map[int]bool{}
+			testutil.Poll(t, patience, "the process was replaced twice", func() bool {
+				seenPids[s.see(service).Pid] = true
+				return len(seenPids) >= 5 || service == aloneService && len(seenPids) >= 3
+			})
+			s.unique()
+			if s.logLine("level=ERROR") != "" {
+				t.Errorf("an error: %s", s.logLine("level=ERROR"))
+			}
+		})
 	}
 }
 

@@ -224,9 +224,11 @@ func (c *child) service() *Service {
 	return s
 }
 
-// masterGone looks after the names of the workers of a master that is gone:
-// they leave by themselves, and may not be able to remove their names.
+// masterGone looks after what a master leaves: its workers leave by themselves,
+// and may not be able to remove their names; and the kernel may have woken one
+// of them for a connection that it could not accept any more.
 func (t *tree) masterGone(c *child) {
+	t.group.Processes(func(p supervise.Process) { p.(*child).channel.send(message.Message{Kind: message.Poke}) })
 	wait := c.order.boot.Settings.StopTimeout + margin
 	t.sweeps.Go(func() {
 		late := time.NewTimer(wait)

@@ -181,6 +181,28 @@ var exitService = testService(Service{
 	},
 })
 
+// starvedService has a master without free descriptors, until a file is there.
+var starvedService = testService(Service{
+	Name: "starved", Serve: func(ctx context.Context, _ *Task) error { <-ctx.Done(); return nil },
+	BeforeLoop: func(t *Task) error {
+		if t.Role() != "master" {
+			return nil
+		}
+		var old unix.Rlimit
+		unix.Getrlimit(unix.RLIMIT_NOFILE, &old)
+		go func() {
+			for {
+				if _, err := os.Stat(os.Getenv("TEST_STARVED")); err == nil {
+					unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
+					return
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+		}()
+		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 10, Max: old.Max})
+	},
+})
+
 // orderService writes down which hook ran where.
 var orderService = testService(Service{
 	Name:       "order",

@@ -211,7 +211,7 @@ func (w *worker) signals() {
 	for sig := range c {
 		switch sig {
 		case unix.SIGTERM:
-			go w.stop("SIGTERM", ExitRestart)
+			go w.leaveBy("SIGTERM", ExitRestart)
 		case unix.SIGHUP:
 			w.reopen()
 		}

@@ -100,7 +100,7 @@ func (w *worker) serve(ctx context.Context, init bool) error {
 			return nil
 		}
 	}
-	go w.beat(ctx)
+	go w.beat()
 	if !s.ManualReady {
 		t.Ready()
 	}
@@ -150,13 +150,18 @@ func (w *worker) listen() {
 			w.task.poke()
 		}
 	})
+	defer w.pruneOwn()
+	w.leaveBy("the supervising process is gone", ExitDone)
+}
+
+// leaveBy is stop with a time limit of the worker's own, for the cases in which
+// nobody else has one.
+func (w *worker) leaveBy(reason string, code int) {
 	time.AfterFunc(w.boot.Settings.StopTimeout, func() {
-		w.log.Error("could not finish in time, and the supervising process is gone")
-		w.pruneOwn()
-		os.Exit(ExitDone)
+		w.log.Error("could not finish in time", "reason", reason)
+		os.Exit(code)
 	})
-	w.stop("the supervising process is gone", ExitDone)
-	w.pruneOwn()
+	w.stop(reason, code)
 }
 
 // answer is what the worker's own socket says.
@@ -177,8 +182,9 @@ func (w *worker) answer(q message.Message) message.Message {
 // age and memory.
 const recycling = 5 * time.Second
 
-// beat gives signs of life, and asks to be replaced when the time has come.
-func (w *worker) beat(ctx context.Context) {
+// beat gives signs of life until the process ends, and asks to be replaced when
+// the time has come.
+func (w *worker) beat() {
 	st := w.boot.Settings
 	interval := st.HeartbeatTimeout / 3
 	if interval <= 0 {
@@ -187,23 +193,25 @@ func (w *worker) beat(ctx context.Context) {
 	limit := w.lifetime()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for {
-		w.checked(ctx, interval)
+	for ; ; <-tick.C {
+		w.checked(interval)
 		if reason := limit.reached(w); reason != "" {
 			w.channel.send(message.Text(message.Recycle, reason))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
 		}
 	}
 }
 
-// checked gives one sign of life, if the service agrees.
-func (w *worker) checked(ctx context.Context, interval time.Duration) {
-	if check := w.service.Check; check != nil {
-		ctx, cancel := context.WithTimeout(ctx, interval)
+// checked gives one sign of life, if the service agrees. One that is leaving is
+// not asked: it has its own time limit.
+func (w *worker) checked(interval time.Duration) {
+	leaving := false
+	select {
+	case <-w.left:
+		leaving = true
+	default:
+	}
+	if check := w.service.Check; check != nil && !leaving {
+		ctx, cancel := context.WithTimeout(context.Background(), interval)
 		defer cancel()
 		if err := check(ctx); err != nil {
 			w.log.Warn("no sign of life", "error", err)

@@ -106,32 +106,34 @@ func (p *poller) leave() {
 func (p *poller) wait(left time.Duration) (ready bool, err error) {
 	// Those who can run go first: who blocks in a system call keeps the
 	// scheduler's slot for a moment.
-	n, woken, err := p.look(0)
-	if n == 0 && err == nil {
+	ready, woken, err := p.look(0)
+	if !ready && !woken && err == nil {
 		runtime.Gosched()
-		n, woken, err = p.look(milliseconds(left))
+		ready, woken, err = p.look(milliseconds(left))
 	}
-	if woken {
-		p.drain()
-		// It may be a [Listener.Poke]: registering anew looks at the queue.
-		p.leave()
-		err = errors.Join(err, p.join())
+	if ready || !woken {
+		// A connection goes first, also when the listener is being closed: its
+		// wake-up has been spent on us, and nobody else will come for it.
+		return ready, err
 	}
-	return n > 0 && !woken, err
+	p.drain()
+	// It may be a [Listener.Poke]: registering anew looks at the queue.
+	p.leave()
+	return false, p.join()
 }
 
-// look is epoll_wait: how many descriptors are ready, and whether the eventfd
-// is one of them.
-func (p *poller) look(msec int) (n int, woken bool, err error) {
+// look is epoll_wait: whether the socket is ready, and whether somebody woke us.
+func (p *poller) look(msec int) (ready, woken bool, err error) {
 	var events [2]unix.EpollEvent
-	n, err = unix.EpollWait(p.epoll, events[:], msec)
+	n, err := unix.EpollWait(p.epoll, events[:], msec)
 	if err == unix.EINTR {
-		return 0, false, nil
+		return false, false, nil
 	}
 	for _, ev := range events[:max(n, 0)] {
+		ready = ready || int(ev.Fd) == p.socket
 		woken = woken || int(ev.Fd) != p.socket
 	}
-	return n, woken, os.NewSyscallError("epoll_wait", err)
+	return ready, woken, os.NewSyscallError("epoll_wait", err)
 }
 
 // milliseconds rounds up, so that a deadline is never seen too early.

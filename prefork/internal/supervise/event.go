@@ -90,8 +90,8 @@ type (
 		Slot   int
 		Reason string
 	}
-	// AllReady says that every slot's process is ready. It comes once after
-	// each change.
+	// AllReady says that every slot's process is ready, those slots left out
+	// that are down for good. It comes once after each change.
 	AllReady struct{}
 	// AllDown says that every slot ended for good while nobody asked for it.
 	AllDown struct{}

@@ -170,9 +170,10 @@ func (m *Machine) summary() {
 	}
 	allReady, allDown := true, len(m.slots) > 0
 	for _, s := range m.slots {
-		allReady = allReady && s.current != nil && s.current.phase == ready
+		allReady = allReady && (s.down || s.current != nil && s.current.phase == ready)
 		allDown = allDown && s.down
 	}
+	allReady = allReady && !allDown
 	if allReady && !m.wasReady {
 		m.do(AllReady{})
 	}

@@ -133,6 +133,11 @@ func TestMachine_Stories(t *testing.T) {
 			{died(1, 0), 0, "ended 1 restart=false, gone 1, alldown"},
 			{Stop{}, 0, "finished"},
 		}},
+		{"who ended for good is not waited for", Policy{}, []step{
+			{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+			{died(1, 0), 0, "ended 1 restart=false, gone 1"},
+			{Ready{2}, 0, "allready"},
+		}},
 		{"a fatal code fails the slot", Policy{FatalCodes: []int{3}}, []step{
 			{Scale{1}, 0, "spawn 0=1"},
 			{died(1, 3), 0, "ended 1 restart=false, failed 0, gone 1, alldown"},
