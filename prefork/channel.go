@@ -69,4 +69,5 @@ func (c *channel) receive(f func(message.Message)) {
 	}
 }
 
+// close lets the other end see that nobody is here any more.
 func (c *channel) close() { c.conn.Close() }

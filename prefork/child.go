@@ -206,6 +206,8 @@ func (c *child) Kill(reason string) {
 	}
 }
 
+// signal sends a signal by the process's handle, never by its number. That it
+// has ended already is no error: its end is on the way.
 func (c *child) signal(sig os.Signal) {
 	if err := c.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		c.log.Error("signal", "error", err)

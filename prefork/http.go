@@ -59,6 +59,7 @@ type freshConns struct {
 // connKey is where a request's context has its connection.
 type connKey struct{}
 
+// watchConns connects the hooks of a server, before those of its owner.
 func watchConns(srv *http.Server) *freshConns {
 	f := &freshConns{next: srv.ConnState, set: map[net.Conn]struct{}{}, none: make(chan struct{}, 1)}
 	srv.ConnState = f.state
@@ -72,6 +73,7 @@ func watchConns(srv *http.Server) *freshConns {
 	return f
 }
 
+// state follows a connection. Idle means that its first request is over.
 func (f *freshConns) state(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateNew:

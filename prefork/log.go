@@ -100,6 +100,7 @@ func (o *logOutput) lend(f func(*os.File)) {
 	f(o.file)
 }
 
+// close closes the file; what is logged later goes to standard error.
 func (o *logOutput) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()

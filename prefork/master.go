@@ -56,6 +56,8 @@ func masterMain(w *tfork.Worker) int {
 	return newMaster(p, dir).run(w)
 }
 
+// newMaster connects the parts: the group decides, the nursery starts, the
+// master is told.
 func newMaster(p *process, dir *names.Dir) *master {
 	st := p.boot.Settings
 	m := &master{
@@ -162,6 +164,8 @@ func (m *master) listen() {
 	m.leave("the supervisor is gone")
 }
 
+// leave makes the master stop its workers, and end when the last one has left.
+// It may be called before there is a group at work: the event waits for it.
 func (m *master) leave(reason string) {
 	m.log.Info("leaving", "reason", reason)
 	m.leaving.Store(true)

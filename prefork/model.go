@@ -45,6 +45,7 @@ func RegisterModel(name string, m Model) {
 	models.byName[name] = m
 }
 
+// builtIn returns the models that are always there.
 func builtIn(name string) (Model, error) {
 	switch name {
 	case "", "prefork":
@@ -55,6 +56,7 @@ func builtIn(name string) (Model, error) {
 	return nil, errors.New("no such model")
 }
 
+// findModel looks a model up and names all there are if there is none.
 func findModel(name string) (Model, error) {
 	if m, err := builtIn(name); err == nil {
 		return m, nil
@@ -131,6 +133,7 @@ func (s *Server) ServeHere(name string, instance int, ready func()) error {
 // singleModel runs everything in one process.
 type singleModel struct{}
 
+// Run serves each service in a goroutine.
 func (singleModel) Run(s *Server) error {
 	var all, ready sync.WaitGroup
 	var mu sync.Mutex

@@ -20,6 +20,7 @@ import (
 // preforkModel is the tree: supervisor, masters, workers.
 type preforkModel struct{}
 
+// Run is the supervisor's work: one slot for each service.
 func (preforkModel) Run(s *Server) error {
 	t := &tree{
 		server: s, config: &s.config, scaled: map[string]int{}, failed: map[string]string{},
@@ -81,6 +82,7 @@ func (t *tree) obey() {
 	}
 }
 
+// do obeys one command, in the group's goroutine.
 func (t *tree) do(c command) {
 	switch c.kind {
 	case message.Reload:
@@ -219,6 +221,7 @@ func (t *tree) heard(c *child, m message.Message) {
 	}
 }
 
+// service returns what the process serves.
 func (c *child) service() *Service {
 	s, _ := lookup(c.order.boot.Service)
 	return s
@@ -272,6 +275,7 @@ func (t *tree) reload() {
 	go t.group.Post(supervise.Reload{})
 }
 
+// rolledOut makes what was tried the present state.
 func (t *tree) rolledOut() {
 	t.image.close()
 	t.config, t.image = t.pending.config, t.pending.image
@@ -282,6 +286,8 @@ func (t *tree) rolledOut() {
 	t.server.becameReady()
 }
 
+// rolledBack forgets what was tried. The service manager must hear of the end
+// of a reload either way.
 func (t *tree) rolledBack(reason string) {
 	t.server.log.Error("reload failed: the old processes stay", "reason", reason)
 	if t.pending != nil {
@@ -317,6 +323,7 @@ func (i *image) path() string {
 	return imagePath(i.file)
 }
 
+// close is for an image that nobody will start any more.
 func (i *image) close() {
 	if i != nil {
 		i.file.Close()

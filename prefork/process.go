@@ -95,6 +95,7 @@ func (p *process) ready() {
 	p.channel.send(message.Message{Kind: message.Ready})
 }
 
+// setState changes what the process table says.
 func (p *process) setState(s string) { p.state.Store(&s) }
 
 // row is this process's line in the process table.

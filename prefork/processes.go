@@ -113,6 +113,8 @@ func TellScale(runtimeDir, service string, delta int) error {
 	return tell(runtimeDir, names.Name(names.Master, service, -1, 0), message.Text(message.Scale, strconv.Itoa(delta)))
 }
 
+// tell asks for something to be done. A refusal is an error in the words of who
+// refused.
 func tell(dir, name string, q message.Message) error {
 	a, _, err := names.Ask(dir, name, q, answerTimeout)
 	if err == nil && a.Kind != message.Done {

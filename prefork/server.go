@@ -159,6 +159,8 @@ func (s *Server) openDir() (err error) {
 	return err
 }
 
+// openSockets opens those of all services. What the manager passed and nobody
+// wants is closed: an open socket that nobody serves is a trap.
 func (s *Server) openSockets() error {
 	passed := systemd.Sockets()
 	for _, service := range s.services {
@@ -183,6 +185,7 @@ func (s *Server) settings(service *Service) config.Settings {
 	return settingsOf(&s.config, service)
 }
 
+// settingsOf applies the rule of [Service.Listen].
 func settingsOf(c *config.Config, service *Service) config.Settings {
 	st := c.Of(service.Name)
 	if len(st.Listen) == 0 {
@@ -292,54 +295,6 @@ func (s *Server) Addrs(service string) []net.Addr {
 // first time.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Stop makes Run end: everything stops, the last service first. It returns at
-// once. A second call does nothing.
-func (s *Server) Stop() {
-	s.sayStop.Do(func() {
-		s.manager.Stopping()
-		close(s.stopping)
-	})
-}
-
-// stopOrKill is Stop, and the second time the end of all patience.
-func (s *Server) stopOrKill(reason string) {
-	select {
-	case <-s.stopping:
-		s.log.Error("killing everything", "reason", "a second "+reason)
-		s.sayKill.Do(func() { close(s.killed) })
-	default:
-		s.log.Info("stopping", "reason", reason)
-		s.Stop()
-	}
-}
-
-// Reload replaces all processes by new ones, from the program and with the
-// configuration that are on disk now: first the new ones become ready, then the
-// old ones are told to stop. If not all new ones become ready, they are ended
-// and nothing has changed. It returns at once; the log tells the outcome.
-func (s *Server) Reload() { s.command(command{kind: message.Reload}) }
-
-// Reopen opens the logs again, in every process.
-func (s *Server) Reopen() {
-	if err := s.out.reopen(); err != nil {
-		s.log.Error("the old log file stays in use", "error", err)
-	}
-	s.command(command{kind: message.Reopen})
-}
-
-// Scale adds delta to the number of workers of a service, or of all for the
-// name "". It holds until the next reload.
-func (s *Server) Scale(service string, delta int) {
-	s.command(command{kind: message.Scale, service: strings.ToLower(service), delta: delta})
-}
-
-func (s *Server) command(c command) {
-	select {
-	case s.commands <- c:
-	case <-s.stopping:
-	}
-}
-
 // answerAt makes the supervisor's own name.
 func (s *Server) answerAt() (stop func(), err error) {
 	socket, err := s.dir.Bind(names.Name(names.Supervisor, "", -1, 0))
@@ -376,6 +331,7 @@ func (s *Server) answer(q message.Message) message.Message {
 	return message.Message{Kind: message.Done}
 }
 
+// row is the supervisor's line in the process table.
 func (s *Server) row() Process {
 	state := StateStarting
 	select {

@@ -174,6 +174,7 @@ func removeStale(network, path string) {
 	}
 }
 
+// closeSockets gives sockets up, and the paths that were made for them.
 func closeSockets(list []*socket) {
 	for _, s := range list {
 		for _, f := range s.Files {

@@ -27,6 +27,7 @@ func socketPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(pair[0]), "channel"), os.NewFile(uintptr(pair[1]), "channel"), nil
 }
 
+// setReusePort lets several sockets have one address, for the same user only.
 func setReusePort(raw syscall.RawConn) error {
 	var setErr error
 	if err := raw.Control(func(fd uintptr) {
@@ -137,6 +138,7 @@ func attributes(st config.Settings, worker bool) (*syscall.SysProcAttr, error) {
 	return attr, nil
 }
 
+// findUser takes a name or a number.
 func findUser(name string) (*user.User, error) {
 	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
 		return user.Lookup(name)
@@ -147,6 +149,7 @@ func findUser(name string) (*user.User, error) {
 	return &user.User{Uid: name, Gid: name}, nil // a number needs no entry
 }
 
+// findGroup takes a name or a number.
 func findGroup(name string) (*user.Group, error) {
 	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
 		return user.LookupGroup(name)
@@ -154,6 +157,7 @@ func findGroup(name string) (*user.Group, error) {
 	return &user.Group{Gid: name}, nil
 }
 
+// id is a number that was checked before.
 func id(number string) uint32 {
 	n, _ := strconv.ParseUint(number, 10, 32)
 	return uint32(n)

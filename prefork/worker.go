@@ -57,6 +57,7 @@ func shareProcessors(workers int) {
 	}
 }
 
+// newWorker returns a worker that has not begun.
 func newWorker(p *process) *worker {
 	return &worker{process: p, left: make(chan struct{})}
 }
@@ -229,6 +230,7 @@ type lifetime struct {
 	memory   uint64
 }
 
+// lifetime draws the limits of this worker, once.
 func (w *worker) lifetime() lifetime {
 	st := w.boot.Settings
 	part := 1 - st.RecycleJitter*rand.Float64()

@@ -195,6 +195,8 @@ func (l *Listener) Stats() (attempts, accepted uint64) {
 	return l.attempts.Load(), l.accepted.Load()
 }
 
+// opError gives an error the form that net's own have: callers ask it for
+// Timeout and Temporary.
 func (l *Listener) opError(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {

@@ -52,6 +52,8 @@ func listenAddr(f *os.File) (net.Addr, error) {
 	return ln.Addr(), nil
 }
 
+// open makes the three descriptors. What exists when it fails is closed by
+// newPoller.
 func (p *poller) open(f *os.File) (err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
@@ -87,6 +89,7 @@ func (p *poller) open(f *os.File) (err error) {
 	return p.join()
 }
 
+// add registers a descriptor; its number comes back with the event.
 func (p *poller) add(fd int, events uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &ev))
@@ -189,6 +192,7 @@ func (p *poller) wake() {
 	}
 }
 
+// drain forgets all wake-ups so far: they all mean the same.
 func (p *poller) drain() {
 	var count [8]byte
 	unix.Read(p.event, count[:])

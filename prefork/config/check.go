@@ -66,6 +66,8 @@ func (c *Config) Check() error {
 	return errors.Join(errs...)
 }
 
+// checkSettings holds one set of settings against the table, and against what
+// the table cannot say.
 func (c *Config) checkSettings(prefix string, s *Settings) (errs []error) {
 	for _, k := range keys() {
 		field := k.field(c, s)

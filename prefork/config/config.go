@@ -36,6 +36,7 @@ func (c *Config) Of(service string) Settings {
 	return c.defaults()
 }
 
+// defaults returns a copy of what services without settings get.
 func (c *Config) defaults() Settings {
 	if c.Defaults != nil {
 		return c.Defaults.clone()
@@ -112,6 +113,7 @@ func Default() Settings {
 	}
 }
 
+// clone copies what would be shared otherwise.
 func (s *Settings) clone() Settings {
 	c := *s
 	c.Listen = slices.Clone(s.Listen)

@@ -57,6 +57,7 @@ type parser struct {
 	seen map[string]bool // full plain keys, to refuse two spellings of one
 }
 
+// fail notes an error and goes on: a file's errors are reported together.
 func (p *parser) fail(key, value, problem string) {
 	p.errs = append(p.errs, &Error{Key: key, Value: value, Problem: problem})
 }
@@ -81,6 +82,8 @@ func (p *parser) parse(doc map[string]any) Config {
 	return c
 }
 
+// tables takes [service.NAME] for each service, in the order of their names, so
+// that errors come in the same order every time.
 func (p *parser) tables(c *Config, v any) {
 	if v == nil {
 		return

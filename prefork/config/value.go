@@ -42,6 +42,7 @@ func set(field, v any) error {
 	panic(fmt.Sprintf("config: no such kind of field: %T", field))
 }
 
+// setAs takes a value that has the right type already.
 func setAs[T any](to *T, v any, want string) error {
 	t, ok := v.(T)
 	if !ok {
@@ -51,6 +52,8 @@ func setAs[T any](to *T, v any, want string) error {
 	return nil
 }
 
+// setWhole takes a whole number. TOML's are 64 bits wide; limits are checked
+// afterwards, against the table.
 func setWhole(v any, put func(int64)) error {
 	n, ok := v.(int64)
 	if !ok {
@@ -60,6 +63,7 @@ func setWhole(v any, put func(int64)) error {
 	return nil
 }
 
+// setFraction takes a number with or without a point.
 func setFraction(to *float64, v any) error {
 	switch n := v.(type) {
 	case float64:
@@ -113,6 +117,7 @@ func setSize(to *uint64, v any) error {
 	return errors.New(want)
 }
 
+// setList takes a list, of which one sets a single element.
 func setList[T any](to *[]T, v any, one func(*T, any) error) error {
 	items, ok := v.([]any)
 	if !ok {

@@ -32,6 +32,7 @@ type dir struct {
 	mu   sync.Mutex // flock does not exclude goroutines of one process
 }
 
+// openDir is the supervisor's way in: make, check, lock, clear.
 func openDir(path string, wait time.Duration) (*dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("runtime directory: %w", err)
@@ -54,6 +55,7 @@ func openDir(path string, wait time.Duration) (*dir, error) {
 	return d, nil
 }
 
+// attachDir is everybody else's: the directory must be there.
 func attachDir(path string) (*dir, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -122,6 +124,7 @@ func (d *dir) clear(wait time.Duration) error {
 	}
 }
 
+// close gives up the lock last: until then nobody else may come.
 func (d *dir) close() error {
 	var errs []error
 	if d.lock != nil {
@@ -176,6 +179,7 @@ func (d *dir) change(do func() error) error {
 	return do()
 }
 
+// prune looks for the socket first: its name may have been exchanged.
 func (d *dir) prune(id ID) error {
 	return d.change(func() error {
 		name := d.find(id)
@@ -201,6 +205,7 @@ func (d *dir) find(id ID) string {
 	return ""
 }
 
+// identify tells which file a path means, without following links.
 func identify(path string) (ID, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -209,6 +214,7 @@ func identify(path string) (ID, error) {
 	return ID{Dev: uint64(st.Dev), Ino: st.Ino}, nil
 }
 
+// promote is exchange, with nobody else at work.
 func (d *dir) promote(id ID, name string) error {
 	return d.change(func() error { return d.exchange(id, name) })
 }

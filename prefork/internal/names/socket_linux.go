@@ -55,6 +55,8 @@ func (d *dir) bind(name string) (*Socket, error) {
 	return s, nil
 }
 
+// bindAs does the steps of bind in the order that makes a name trustworthy:
+// private, then listening, then visible.
 func (d *dir) bindAs(f *os.File, fd int, temp, name string) (*Socket, error) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: d.reach(temp)}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
@@ -107,6 +109,8 @@ func Serve(f *os.File, h Handler) (stop func(), err error) {
 	}, nil
 }
 
+// acceptQuestions takes questions until the listener is closed. It never ends
+// for want of descriptors: that is when somebody asks what is wrong.
 func acceptQuestions(ctx context.Context, ln net.Listener, h Handler, all *sync.WaitGroup) {
 	slots := make(chan struct{}, serveAtOnce)
 	for {
@@ -167,6 +171,7 @@ func peer(c *net.UnixConn) (*unix.Ucred, error) {
 	return cred, os.NewSyscallError("getsockopt", credErr)
 }
 
+// dial connects to a name. A refusal means that it is stale.
 func (d *dir) dial(name string, timeout time.Duration) (*net.UnixConn, error) {
 	c, err := net.DialTimeout("unix", d.reach(name), timeout)
 	if err != nil {
@@ -213,6 +218,8 @@ func (d *dir) ask(name string, q message.Message, timeout time.Duration) (a mess
 	return a, pid, err
 }
 
+// list asks everybody at once: one that hangs costs its own time, not that of
+// all others.
 func list(path string, timeout time.Duration) ([]Entry, error) {
 	d, err := attachDir(path)
 	if err != nil {

@@ -20,12 +20,16 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
+// needed asks the kernel: other code of the process may have made it a
+// subreaper.
 func needed() bool {
 	var subreaper int32
 	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&subreaper)), 0, 0, 0)
 	return os.Getpid() == 1 || err == nil && subreaper != 0
 }
 
+// run looks at each SIGCHLD, and again while there is a zombie whose time has
+// not come. Signals that come together are one look.
 func run(ctx context.Context, keep func(int) bool, report func(Reaped)) error {
 	r := reaper{keep: keep, report: report, since: map[int]time.Time{}}
 	news := make(chan os.Signal, 1)

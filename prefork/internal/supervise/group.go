@@ -56,6 +56,7 @@ func (g *Group) Post(e Event) { g.send(e) }
 // Do runs f in the group's goroutine, at its turn.
 func (g *Group) Do(f func()) { g.send(f) }
 
+// send gives up when there is nobody left to receive.
 func (g *Group) send(what any) {
 	select {
 	case g.events <- what:
@@ -139,6 +140,8 @@ func (g *Group) act(a Action) (failure Event) {
 	return nil
 }
 
+// with calls f unless the process is gone, or was never there: a start that
+// failed has a number too.
 func (g *Group) with(inc Inc, f func(Process)) {
 	if p := g.procs[inc]; p != nil {
 		f(p)

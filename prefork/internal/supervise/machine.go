@@ -142,6 +142,7 @@ func (m *Machine) Live() []Inc { return slices.Sorted(maps.Keys(m.procs)) }
 // Count is the number of slots, those that are down included.
 func (m *Machine) Count() int { return len(m.slots) }
 
+// do adds an action to the answer.
 func (m *Machine) do(a Action) { m.out = append(m.out, a) }
 
 // after is now+d, or never for a limit that is not set.

@@ -39,6 +39,8 @@ func (m *Machine) recycle(e Recycle) {
 	m.begin(&roll{slots: []*slot{p.slot}})
 }
 
+// begin makes all records before it asks for the first start: a start that
+// fails must find its exchange.
 func (m *Machine) begin(r *roll) {
 	m.rolls = append(m.rolls, r)
 	for _, s := range r.slots {
@@ -118,6 +120,7 @@ func (m *Machine) abandon(p *proc, reason string) {
 	m.kill(p, reason)
 }
 
+// drop forgets an exchange that is over, either way.
 func (m *Machine) drop(r *roll) {
 	m.rolls = slices.DeleteFunc(m.rolls, func(other *roll) bool { return other == r })
 }

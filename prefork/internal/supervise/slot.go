@@ -59,6 +59,9 @@ func (m *Machine) spawn(s *slot, patience Duration) *proc {
 	return p
 }
 
+// exited takes a process off the books and decides what its end means: for a
+// replacement the end of the exchange, for who holds a slot a succession, for
+// all others nothing.
 func (m *Machine) exited(e Exited) {
 	p := m.procs[e.Inc]
 	if p == nil {
@@ -108,6 +111,8 @@ func (m *Machine) succession(s *slot, p *proc, o restart.Outcome) {
 	}
 }
 
+// becameReady counts only once, and not for a process that was told to leave
+// meanwhile.
 func (m *Machine) becameReady(inc Inc) {
 	p := m.procs[inc]
 	if p == nil || p.phase != starting {
@@ -119,6 +124,8 @@ func (m *Machine) becameReady(inc Inc) {
 	}
 }
 
+// beat moves the deadline of a process that is watched. One that is leaving or
+// being ended has a deadline of another kind, which no sign of life moves.
 func (m *Machine) beat(inc Inc) {
 	p := m.procs[inc]
 	if p == nil {
@@ -191,6 +198,8 @@ func (m *Machine) overdue(p *proc) {
 	}
 }
 
+// abort is the first step against a hung process: Go prints all its stacks at
+// SIGABRT. Without a grace there is no such step.
 func (m *Machine) abort(p *proc, reason string) {
 	if p.slot.policy.AbortGrace <= 0 {
 		m.kill(p, reason)
@@ -200,9 +209,11 @@ func (m *Machine) abort(p *proc, reason string) {
 	m.do(Abort{Inc: p.inc, Reason: reason})
 }
 
+// kill is the last step: there is nothing left to wait for but the end itself.
 func (m *Machine) kill(p *proc, reason string) {
 	p.phase, p.by = killed, time.Time{}
 	m.do(Kill{Inc: p.inc, Reason: reason})
 }
 
+// due tells whether a time that was set has come.
 func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
