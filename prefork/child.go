@@ -303,5 +303,9 @@ func (c *child) logEnded(e supervise.Ended) {
 	if e.Decision.Restart {
 		args = append(args, "seconds", e.Wait.Seconds())
 	}
-	c.log.Log(context.Background(), e.Decision.Level, "ended", args...)
+	level := slog.LevelError
+	if e.Decision.Calm {
+		level = slog.LevelWarn
+	}
+	c.log.Log(context.Background(), level, "ended", args...)
 }

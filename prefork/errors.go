@@ -39,6 +39,7 @@ const (
 
 // Exit is an error with which a hook chooses the exit code of its process.
 type Exit struct {
+	// Code is the exit code, 0 to 255.
 	Code int
 	// Err is logged; it may be nil.
 	Err error

@@ -10,7 +10,7 @@
 // same limits by [Config.Check].
 //
 // A file is TOML. Keys outside a table are the defaults of all services; the
-// table [service.NAME] overrides them for one:
+// tables of services override them:
 //
 //	children = 4                # the reference's three parameters
 //	backoff-increment = "10s"

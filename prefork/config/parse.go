@@ -82,7 +82,7 @@ func (p *parser) parse(doc map[string]any) Config {
 	return c
 }
 
-// tables takes [service.NAME] for each service, in the order of their names, so
+// tables takes the table of each service, in the order of their names, so
 // that errors come in the same order every time.
 func (p *parser) tables(c *Config, v any) {
 	if v == nil {

@@ -5,7 +5,6 @@ package restart
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 )
 
@@ -60,8 +59,8 @@ type Decision struct {
 	Restart bool
 	// Fatal says that the exit code means "do not restart, this is hopeless".
 	Fatal bool
-	// Level is how loud the log is about it.
-	Level slog.Level
+	// Calm says that a warning will do: nothing went wrong.
+	Calm bool
 }
 
 // Decide is the restart decision of Samba's prefork model (spec §3.8): exit 0
@@ -71,13 +70,13 @@ type Decision struct {
 func Decide(o Outcome, fatal []int) Decision {
 	switch {
 	case o.Start != nil || o.Lost || o.OOM:
-		return Decision{Restart: true, Level: slog.LevelError}
+		return Decision{Restart: true}
 	case o.Signal != 0:
-		return Decision{Restart: slices.Contains(crashes, o.Signal), Level: slog.LevelError}
+		return Decision{Restart: slices.Contains(crashes, o.Signal)}
 	case o.Code == 0:
-		return Decision{Level: slog.LevelWarn}
+		return Decision{Calm: true}
 	case slices.Contains(fatal, o.Code):
-		return Decision{Fatal: true, Level: slog.LevelError}
+		return Decision{Fatal: true}
 	}
-	return Decision{Restart: true, Level: slog.LevelError}
+	return Decision{Restart: true}
 }

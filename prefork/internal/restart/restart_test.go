@@ -5,7 +5,6 @@ package restart
 
 import (
 	"errors"
-	"log/slog"
 	"math"
 	"testing"
 	"time"
@@ -17,21 +16,21 @@ import (
 func TestDecide_ReferenceTable(t *testing.T) {
 	restarted := map[int]bool{4: true, 6: true, 7: true, 8: true, 9: true, 11: true, 31: true}
 	for sig := 1; sig <= 64; sig++ {
-		want := Decision{Restart: restarted[sig], Level: slog.LevelError}
+		want := Decision{Restart: restarted[sig]}
 		if got := Decide(Outcome{Signal: sig}, nil); got != want {
 			t.Errorf("signal %d: %+v, want %+v", sig, got, want)
 		}
 	}
 	for code := range 256 {
-		want := Decision{Restart: code != 0, Level: slog.LevelError}
+		want := Decision{Restart: code != 0}
 		if code == 0 {
-			want.Level = slog.LevelWarn
+			want.Calm = true
 		}
 		if got := Decide(Outcome{Code: code}, nil); got != want {
 			t.Errorf("exit %d: %+v, want %+v", code, got, want)
 		}
 	}
-	if got := Decide(Outcome{Lost: true}, nil); !got.Restart || got.Level != slog.LevelError {
+	if got := Decide(Outcome{Lost: true}, nil); !got.Restart || got.Calm {
 		t.Errorf("status not available: %+v, want a restart", got)
 	}
 }
@@ -43,12 +42,12 @@ func TestDecide_BeyondTheReference(t *testing.T) {
 		o    Outcome
 		want Decision
 	}{
-		{"start failed", Outcome{Start: errors.New("fork: no room")}, Decision{Restart: true, Level: slog.LevelError}},
-		{"fatal code", Outcome{Code: 4}, Decision{Fatal: true, Level: slog.LevelError}},
-		{"zero stays a normal end", Outcome{Code: 0}, Decision{Level: slog.LevelWarn}},
-		{"code beside them", Outcome{Code: 5}, Decision{Restart: true, Level: slog.LevelError}},
-		{"signal of that number", Outcome{Signal: 4}, Decision{Restart: true, Level: slog.LevelError}},
-		{"out of memory", Outcome{Signal: 9, OOM: true}, Decision{Restart: true, Level: slog.LevelError}},
+		{"start failed", Outcome{Start: errors.New("fork: no room")}, Decision{Restart: true}},
+		{"fatal code", Outcome{Code: 4}, Decision{Fatal: true}},
+		{"zero stays a normal end", Outcome{Code: 0}, Decision{Calm: true}},
+		{"code beside them", Outcome{Code: 5}, Decision{Restart: true}},
+		{"signal of that number", Outcome{Signal: 4}, Decision{Restart: true}},
+		{"out of memory", Outcome{Signal: 9, OOM: true}, Decision{Restart: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -95,8 +95,9 @@ type (
 	AllReady struct{}
 	// AllDown says that every slot ended for good while nobody asked for it.
 	AllDown struct{}
-	// RolledOut and RolledBack end a [Reload] or a [Recycle].
-	RolledOut  struct{ Reload bool }
+	// RolledOut ends a [Reload], or a [Recycle], that worked.
+	RolledOut struct{ Reload bool }
+	// RolledBack ends one that did not: everything is as it was.
 	RolledBack struct {
 		Reload bool
 		Reason string
