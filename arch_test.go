@@ -27,8 +27,10 @@ var mayImport = map[string][]string{
 	"internal/sandbox":   {},
 
 	"cmd/tforkdemo":     {"prefork", "tfork", "cgroup", "pidfd"},
-	"prefork":           {"tfork"},
 	"fuzz":              {},
+	"prefork":           {"tfork", "prefork/..."},
+	"prefork/accept":    {},
+	"prefork/config":    {},
 	"cgroup":            {"tfork", "internal/..."},
 	"tfork":             {"pidfd", "waiter", "internal/..."},
 	"waiter":            {"internal/..."},
@@ -41,6 +43,14 @@ var mayImport = map[string][]string{
 	"internal/wire":     {},
 	"internal/testutil": {},
 	"internal/deps":     {},
+
+	// What prefork is made of: nothing here knows tfork.
+	"prefork/internal/restart":   {},
+	"prefork/internal/supervise": {"prefork/internal/restart"},
+	"prefork/internal/message":   {},
+	"prefork/internal/names":     {"prefork/internal/message"},
+	"prefork/internal/orphan":    {"internal/sys"},
+	"prefork/internal/systemd":   {},
 }
 
 // mayImportOutside limits what comes from outside the standard library.

@@ -26,7 +26,7 @@ func (c *Cmd) boot(l *launch, joins bool) (release func(), err error) {
 		kind = role.Launcher
 		record.Name = launcherName
 		payload = boot.AppendProgram(nil, boot.Program{Path: l.path, Args: l.args, Env: l.env})
-		l.args, l.env = []string{launcherName}, nil
+		l.path, l.args, l.env = role.Exe, []string{launcherName}, nil
 	}
 	record.Payload = uint64(len(payload))
 	fd, err := bootFile(record, payload)
@@ -42,7 +42,6 @@ func (c *Cmd) boot(l *launch, joins bool) (release func(), err error) {
 			return nil, fmt.Errorf("tfork: %s: %w", record.Name, err)
 		}
 	}
-	l.path = role.Exe
 	return release, nil
 }
 

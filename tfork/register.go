@@ -66,6 +66,10 @@ func lookupFunc(name string) func(*Worker) int {
 // fails with [ErrNotRegistered], or with [ErrNoDispatch] in a program that
 // never called [Dispatch]. The function's program needs /proc; inside a chroot
 // (SysProcAttr) that means /proc there.
+//
+// A changed [Cmd.Path] runs the function of another file of the same program:
+// a newer version, after an update. That program must register the name too;
+// one that does not call Dispatch ends as it likes.
 func Func(name string, arg ...string) *Cmd {
 	return &Cmd{Path: role.Exe, Args: append([]string{name}, arg...), function: name}
 }

@@ -1,0 +1,224 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package accept
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+)
+
+// The size of the measurement: idle worker processes, and connections one
+// after the other.
+const (
+	fairWorkers     = 16
+	fairConnections = 400
+)
+
+// The kinds of worker process: each answers every connection with its
+// number, until its standard input ends, and then prints its accept attempts.
+var (
+	fairOurs = testutil.Helper("accept: ours", func(args []string) int {
+		l, err := New(os.NewFile(3, "socket"))
+		if err != nil {
+			panic(err)
+		}
+		return fairWorker(l, args[0], func() uint64 { n, _ := l.Stats(); return n })
+	})
+	fairOne = testutil.Helper("accept: ours, GOMAXPROCS 1", func(args []string) int {
+		runtime.GOMAXPROCS(1)
+		l, err := New(os.NewFile(3, "socket"))
+		if err != nil {
+			panic(err)
+		}
+		return fairWorker(l, args[0], func() uint64 { n, _ := l.Stats(); return n })
+	})
+	fairNet = testutil.Helper("accept: net", func(args []string) int {
+		l, err := net.FileListener(os.NewFile(3, "socket"))
+		if err != nil {
+			panic(err)
+		}
+		return fairWorker(l, args[0], func() uint64 { return 0 })
+	})
+)
+
+func fairWorker(l net.Listener, number string, attempts func() uint64) int {
+	me, _ := strconv.Atoi(number)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Write([]byte{byte(me)})
+			c.Close()
+		}
+	}()
+	io.Copy(io.Discard, os.Stdin)
+	l.Close()
+	<-done
+	fmt.Println(attempts())
+	return 0
+}
+
+// fairRun is what one kind of worker did.
+type fairRun struct {
+	served   [fairWorkers]int
+	attempts int
+	total    int // connections, those of the warm-up included
+	// What all workers cost, without the warm-up.
+	switches int           // context switches
+	cpu      time.Duration // processor time
+}
+
+func (r fairRun) String() string {
+	return fmt.Sprintf("%.2f attempts, %.1f context switches and %v of processor time for a connection, served %v",
+		float64(r.attempts)/float64(r.total), float64(r.switches)/fairConnections, r.cpu/fairConnections, r.served)
+}
+
+// TestListener_SixteenIdleWorkersTakeTurns is the promise of the package, with
+// net.Listener in the same run for comparison.
+func TestListener_SixteenIdleWorkersTakeTurns(t *testing.T) {
+	t.Logf("net.Listener:       %v", runFair(t, fairNet))
+	for name, helper := range map[string]string{"ours": fairOurs, "ours, GOMAXPROCS=1": fairOne} {
+		ours := runFair(t, helper)
+		t.Logf("%-19s %v", name+":", ours)
+		checkFair(t, ours)
+	}
+}
+
+func checkFair(t *testing.T, ours fairRun) {
+	t.Helper()
+	if limit := ours.total * 12 / 10; ours.attempts > limit {
+		t.Errorf("%d accept attempts for %d connections, want at most %d", ours.attempts, ours.total, limit)
+	}
+	busiest, idlest := slices.Max(ours.served[:]), slices.Min(ours.served[:])
+	if float64(busiest) > 1.5*float64(idlest) {
+		t.Errorf("the busiest served %d, the idlest %d: %v", busiest, idlest, ours.served)
+	}
+}
+
+func runFair(t *testing.T, helper string) (run fairRun) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := ln.Addr().String()
+	ln.Close() // it must not be in this process's own poller
+	defer socket.Close()
+	workers := make([]*fairProcess, fairWorkers)
+	for i := range workers {
+		workers[i] = startFair(t, helper, i, socket)
+	}
+	// Warm up until everybody waits: each has been served once.
+	seen := map[int]bool{}
+	for deadline := time.Now().Add(patience); len(seen) < fairWorkers && time.Now().Before(deadline) && run.total < 2000; run.total++ {
+		seen[askFair(t, address)] = true
+	}
+	switchesBefore, cpuBefore := cost(workers)
+	for range fairConnections {
+		run.served[askFair(t, address)]++
+		run.total++
+		time.Sleep(2 * time.Millisecond) // the load is the subject: the workers are idle
+	}
+	run.switches, run.cpu = cost(workers)
+	run.switches -= switchesBefore
+	run.cpu -= cpuBefore
+	for _, w := range workers {
+		run.attempts += w.stop(t)
+	}
+	return run
+}
+
+// askFair makes one connection and returns the number of who served it.
+func askFair(t *testing.T, address string) int {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(patience))
+	var b [1]byte
+	if _, err := io.ReadFull(c, b[:]); err != nil {
+		t.Fatal(err)
+	}
+	return int(b[0])
+}
+
+type fairProcess struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	out   *bufio.Reader
+}
+
+func startFair(t *testing.T, helper string, number int, socket *os.File) *fairProcess {
+	cmd := exec.Command(testutil.Exe(), strconv.Itoa(number))
+	cmd.Env = testutil.HelperEnv(helper)
+	cmd.ExtraFiles = []*os.File{socket}
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return &fairProcess{cmd, stdin, bufio.NewReader(stdout)}
+}
+
+// stop ends the worker and returns its accept attempts.
+func (w *fairProcess) stop(t *testing.T) int {
+	w.stdin.Close()
+	line, err := w.out.ReadString('\n')
+	n, _ := strconv.Atoi(strings.TrimSpace(line))
+	if werr := w.cmd.Wait(); err != nil || werr != nil {
+		t.Errorf("worker: %v, %v", err, werr)
+	}
+	return n
+}
+
+// cost counts the context switches and the processor time of all threads of
+// all workers so far.
+func cost(workers []*fairProcess) (switches int, cpu time.Duration) {
+	for _, w := range workers {
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", w.cmd.Process.Pid))
+		for _, task := range tasks {
+			status, _ := os.ReadFile(task + "/status")
+			for line := range strings.Lines(string(status)) {
+				if key, value, ok := strings.Cut(line, ":"); ok && strings.HasSuffix(key, "ctxt_switches") {
+					n, _ := strconv.Atoi(strings.TrimSpace(value))
+					switches += n
+				}
+			}
+			var ns int64
+			stat, _ := os.ReadFile(task + "/schedstat") // processor time first, in nanoseconds
+			fmt.Sscan(string(stat), &ns)
+			cpu += time.Duration(ns)
+		}
+	}
+	return switches, cpu
+}

@@ -1,0 +1,73 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
+)
+
+// sendTimeout bounds a message to a process that does not read: it is hung,
+// and the heartbeat deals with it.
+const sendTimeout = 100 * time.Millisecond
+
+// channel is one end of the connection between a process and the one that
+// supervises it. Each end is held by exactly one process, so its end of file
+// means that the other process is gone.
+type channel struct {
+	conn net.Conn
+	mu   sync.Mutex // one writer at a time
+}
+
+// newChannel makes a pair: our end, and the other as a file to hand down.
+func newChannel() (*channel, *os.File, error) {
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := adoptChannel(ours)
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return c, theirs, nil
+}
+
+// adoptChannel makes a channel of an inherited end, and closes f.
+func adoptChannel(f *os.File) (*channel, error) {
+	defer f.Close()
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("prefork: channel: %w", err)
+	}
+	return &channel{conn: conn}, nil
+}
+
+// send sends a message. Failing means that the other end is gone or hung, which
+// others notice.
+func (c *channel) send(m message.Message) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
+	return message.Write(c.conn, m)
+}
+
+// receive calls f for each message until the other end is gone.
+func (c *channel) receive(f func(message.Message)) {
+	for {
+		m, err := message.Read(c.conn)
+		if err != nil {
+			return
+		}
+		f(m)
+	}
+}
+
+// close lets the other end see that nobody is here any more.
+func (c *channel) close() { c.conn.Close() }

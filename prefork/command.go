@@ -1,0 +1,62 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"strings"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
+)
+
+// What a server can be told, by its own program, by a signal, and through its
+// runtime directory. All of it ends at the model, which owns the processes.
+
+// Stop makes Run end: everything stops, the last service first. It returns at
+// once. A second call does nothing.
+func (s *Server) Stop() {
+	s.sayStop.Do(func() {
+		s.manager.Stopping()
+		close(s.stopping)
+	})
+}
+
+// stopOrKill is Stop, and the second time the end of all patience.
+func (s *Server) stopOrKill(reason string) {
+	select {
+	case <-s.stopping:
+		s.log.Error("killing everything", "reason", "a second "+reason)
+		s.sayKill.Do(func() { close(s.killed) })
+	default:
+		s.log.Info("stopping", "reason", reason)
+		s.Stop()
+	}
+}
+
+// Reload replaces all processes by new ones, from the program and with the
+// configuration that are on disk now: first the new ones become ready, then the
+// old ones are told to stop. If not all new ones become ready, they are ended
+// and nothing has changed. It returns at once; the log tells the outcome.
+func (s *Server) Reload() { s.command(command{kind: message.Reload}) }
+
+// Reopen opens the logs again, in every process.
+func (s *Server) Reopen() {
+	if err := s.out.reopen(); err != nil {
+		s.log.Error("the old log file stays in use", "error", err)
+	}
+	s.command(command{kind: message.Reopen})
+}
+
+// Scale adds delta to the number of workers of a service, or of all for the
+// name "". It holds until the next reload.
+func (s *Server) Scale(service string, delta int) {
+	s.command(command{kind: message.Scale, service: strings.ToLower(service), delta: delta})
+}
+
+// command hands a command to the model, unless it is too late.
+func (s *Server) command(c command) {
+	select {
+	case s.commands <- c:
+	case <-s.stopping:
+	}
+}

@@ -1,0 +1,109 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package prefork runs services in trees of processes, as Samba's prefork
+// process model does: a supervisor, a master for each service that serves
+// nobody and restarts its workers, and any number of workers.
+//
+//	supervisor                        the program itself: Server.Run
+//	 ├─ http[master]                  Init, BeforeLoop
+//	 │   ├─ http(0)                   PostFork, BeforeLoop, Serve
+//	 │   └─ http(1)
+//	 └─ alone[master]                 InhibitPrefork: serves by itself
+//
+// Every link is a tfork.Cmd, so no death is missed and no status is lost:
+//
+//	func main() {
+//		prefork.Register(prefork.Service{Name: "http", Serve: serve})
+//		tfork.Dispatch()
+//		s, err := prefork.New(prefork.Options{Config: conf})
+//		...
+//		err = s.Run(ctx)
+//	}
+//
+// # Promise
+//
+//  1. A worker or master that ends is followed by another one as the tables of
+//     the model say: after any exit code but 0 and after a crash or SIGKILL,
+//     at the first time at once, then after a growing delay; not after exit
+//     code 0 nor after a signal that people send. A start that fails is a death
+//     too. Everybody else stays responsive meanwhile.
+//  2. Sockets are opened once, by the supervisor. No death of a worker or a
+//     master closes a port; what waits in the queue waits for the next worker.
+//     A connection wakes one worker, and idle workers take turns (package
+//     accept).
+//  3. When a process's parent in this tree is gone, whatever ended it, the
+//     process finishes what it serves, in at most its StopTimeout, and exits
+//     with 0. Nobody stays behind.
+//  4. A stop or a reload drops no connection that was accepted (with
+//     [ServeHTTP], or a Serve that finishes what it has). A reload changes
+//     everything or nothing: see [Server.Reload].
+//  5. A worker that is hung, does not leave in time, or exceeds its limits is
+//     replaced, with SIGABRT for its stack and SIGKILL for all it started. What
+//     a worker leaves behind in its process group, or its cgroup, ends with it.
+//  6. Every process has a name and answers at it ([Processes], [Ping]); after
+//     any crash the next start finds nothing stale.
+//
+// # What it is not
+//
+// Not a container and not a sandbox: a worker that leaves its process group
+// (setsid) is only found again by a cgroup, see [Service.Cgroup]. Not a load
+// balancer: it does not know which worker is busy, only which one waits.
+// The processes share no memory, and a master has nothing in memory that
+// its workers could inherit: hand it over with [Task.Share].
+//
+// It differs from its model on purpose: a failed start does not end the
+// supervisor; a process whose status is not available is killed before it is
+// replaced, not after; a service that fails does not end the others; numbers in
+// the configuration are checked; SIGTERM lets a worker finish first.
+//
+// # Signals
+//
+//	             supervisor           master                worker
+//	TERM         stop; twice: kill    exit 127: restarted   finish, exit 127: restarted
+//	INT          as TERM              default: ended        default: ended, for good
+//	HUP          all logs again       its own logs and      its own log again
+//	                                  its workers'
+//	USR2         reload               default               default
+//	TTIN, TTOU   one worker more,     in its service        default
+//	             less, everywhere
+//
+// Masters and workers lead process groups of their own: Ctrl-C on a terminal
+// reaches the supervisor only.
+//
+// # Outcomes
+//
+//	hung worker                 SIGABRT, AbortGrace later SIGKILL; restarted
+//	worker ignores its stop     SIGKILL after StopTimeout
+//	crash loop                  growing delays; with RestartLimit the service
+//	                            fails, the others go on, Run returns FailedError
+//	worker leaves grandchildren killed with the worker's process group or cgroup
+//	fork bomb                   as above; limit it by rlimit-nproc or a cgroup
+//	runtime directory full      at the start: an error. Later: the process starts
+//	                            without a name and serves; the log says so
+//	directory of a crashed run  swept; processes that are still leaving are
+//	                            waited for, then ErrInUse
+//	two servers, one directory  ErrInUse for the second, with the pid of the first
+//	PID 1 of a container        orphans are reaped, and only they
+//
+// # Kernel needs
+//
+// Linux, what tfork needs, and EPOLLEXCLUSIVE (4.5). With cgroups cgroup.kill
+// (5.14). On other systems [New] returns an error that is errors.ErrUnsupported.
+//
+// # Who owns which descriptor
+//
+//	what                          holder
+//	listening sockets             the supervisor, and everybody below it
+//	channel, upper and lower end  one process each; its end of file means that
+//	                              the other process is gone
+//	socket of a name              the process of that name
+//	log file                      each process its own
+//	Service.Cgroup's directory    given to the master, closed when the worker is gone
+//
+// # Concurrency
+//
+// A [Server]'s methods may be called by many goroutines, Run once. In the
+// supervisor and in each master one goroutine owns all state; hooks run in
+// processes of their own, one after the other.
+package prefork

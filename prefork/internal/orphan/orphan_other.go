@@ -1,0 +1,18 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package orphan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+func run(context.Context, func(int) bool, func(Reaped)) error {
+	return fmt.Errorf("orphan: %w", errors.ErrUnsupported)
+}
+
+func needed() bool { return false }

@@ -1,0 +1,266 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package supervise
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/restart"
+)
+
+// stage drives a machine with a clock of its own and prints what it does.
+type stage struct {
+	*Machine
+	t   testing.TB
+	now time.Time
+}
+
+func newStage(t testing.TB, p Policy) *stage {
+	if p.Limit == nil {
+		p.Limit = &restart.Window{}
+	}
+	m := New(func(int) Policy { return p }, func() float64 { return 0 })
+	return &stage{Machine: m, t: t, now: time.Unix(1000, 0)}
+}
+
+// on feeds an event and returns the actions in short words.
+func (s *stage) on(e Event) string {
+	return script(s.Handle(s.now, e))
+}
+
+// wait lets the clock run to the next deadline and returns how long that was
+// and what happened then.
+func (s *stage) wait() (time.Duration, string) {
+	at, ok := s.Deadline()
+	if !ok {
+		s.t.Fatal("the machine waits for nothing")
+	}
+	d := max(0, at.Sub(s.now))
+	s.now = s.now.Add(d)
+	return d, s.on(Tick{})
+}
+
+func script(actions []Action) string {
+	var words []string
+	for _, a := range actions {
+		words = append(words, word(a))
+	}
+	return strings.Join(words, ", ")
+}
+
+func word(a Action) string {
+	switch a := a.(type) {
+	case Spawn:
+		kind := ""
+		if a.Replaces {
+			kind = "+"
+		}
+		if a.Fresh {
+			kind = "*"
+		}
+		return fmt.Sprintf("spawn%s %d=%d", kind, a.Slot, a.Inc)
+	case Promote:
+		return fmt.Sprintf("promote %d=%d", a.Slot, a.Inc)
+	case TellStop:
+		return fmt.Sprintf("stop %d", a.Inc)
+	case Abort:
+		return fmt.Sprintf("abort %d", a.Inc)
+	case Kill:
+		return fmt.Sprintf("kill %d", a.Inc)
+	case Gone:
+		return fmt.Sprintf("gone %d", a.Inc)
+	case Ended:
+		return fmt.Sprintf("ended %d restart=%t", a.Inc, a.Decision.Restart)
+	case Failed:
+		return fmt.Sprintf("failed %d", a.Slot)
+	case RolledBack:
+		return fmt.Sprintf("rolled back reload=%t", a.Reload)
+	case RolledOut:
+		return fmt.Sprintf("rolled out reload=%t", a.Reload)
+	}
+	return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", a), "supervise."))
+}
+
+func died(inc Inc, code int) Event { return Exited{inc, restart.Outcome{Code: code}} }
+
+// step is one event of a story, and what it must lead to.
+type step struct {
+	do   Event // nil: wait for the deadline
+	wait time.Duration
+	want string
+}
+
+const sec = time.Second
+
+// stories is what can happen to a group, in short words.
+var stories = []struct {
+	name   string
+	policy Policy
+	steps  []step
+}{
+	{"a worker that dies is followed through the timer", Policy{Backoff: restart.Backoff{Increment: 5 * sec, Maximum: 10 * sec}}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{Ready{1}, 0, ""},
+		{Ready{2}, 0, "allready"},
+		{died(1, 127), 0, "ended 1 restart=true, gone 1"},
+		{nil, 0, "spawn 0=3"},
+		{Ready{3}, 0, "allready"},
+		{died(3, 127), 0, "ended 3 restart=true, gone 3"},
+		{nil, 5 * sec, "spawn 0=4"},
+		{died(4, 127), 0, "ended 4 restart=true, gone 4"},
+		{nil, 10 * sec, "spawn 0=5"},
+		{died(2, 127), 0, "ended 2 restart=true, gone 2"}, // its own delay
+		{nil, 0, "spawn 1=6"},
+	}},
+	{"a start that fails is a death", Policy{Backoff: restart.Backoff{Increment: sec, Maximum: sec}}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Exited{1, restart.Outcome{Start: fmt.Errorf("no room")}}, 0, "ended 1 restart=true, gone 1"},
+		{nil, 0, "spawn 0=2"},
+		{Exited{2, restart.Outcome{Start: fmt.Errorf("no room")}}, 0, "ended 2 restart=true, gone 2"},
+		{nil, sec, "spawn 0=3"},
+	}},
+	{"a lost status kills first", Policy{}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Exited{1, restart.Outcome{Lost: true}}, 0, "kill 1, ended 1 restart=true, gone 1"},
+		{nil, 0, "spawn 0=2"},
+	}},
+	{"exit 0 shrinks the pool for good", Policy{}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{died(2, 0), 0, "ended 2 restart=false, gone 2"},
+		{died(1, 0), 0, "ended 1 restart=false, gone 1, alldown"},
+		{Stop{}, 0, "finished"},
+	}},
+	{"who ended for good is not waited for", Policy{}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{died(1, 0), 0, "ended 1 restart=false, gone 1"},
+		{Ready{2}, 0, "allready"},
+	}},
+	{"a fatal code fails the slot", Policy{FatalCodes: []int{3}}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{died(1, 3), 0, "ended 1 restart=false, failed 0, gone 1, alldown"},
+	}},
+	{"too many restarts fail the slot", Policy{Limit: &restart.Window{Limit: 2, Span: 10 * sec}}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{died(1, 1), 0, "ended 1 restart=true, gone 1"},
+		{nil, 0, "spawn 0=2"},
+		{died(2, 1), 0, "ended 2 restart=true, gone 2"},
+		{nil, 0, "spawn 0=3"},
+		{died(3, 1), 0, "ended 3 restart=false, failed 0, gone 3, alldown"},
+	}},
+	{"stop goes from the last to the first and is bounded", Policy{StopTimeout: 30 * sec}, []step{
+		{Scale{3}, 0, "spawn 0=1, spawn 1=2, spawn 2=3"},
+		{Stop{}, 0, "stop 3, stop 2, stop 1"},
+		{died(2, 127), 0, "gone 2"},
+		{nil, 30 * sec, "kill 1, kill 3"},
+		{Exited{1, restart.Outcome{Signal: 9}}, 0, "gone 1"},
+		{Exited{3, restart.Outcome{Signal: 9}}, 0, "gone 3, finished"},
+		{Scale{9}, 0, ""},
+		{Reload{}, 0, ""},
+	}},
+	{"stop while a restart waits", Policy{}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{died(1, 1), 0, "ended 1 restart=true, gone 1"},
+		{Stop{}, 0, "finished"},
+	}},
+	{"a hung worker is aborted, then killed", Policy{BeatTimeout: 20 * sec, AbortGrace: 5 * sec}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Ready{1}, 0, "allready"},
+		{nil, 20 * sec, "abort 1"},
+		{nil, 5 * sec, "kill 1"},
+		{Exited{1, restart.Outcome{Signal: 9}}, 0, "ended 1 restart=true, gone 1"},
+		{nil, 0, "spawn 0=2"},
+	}},
+	{"a start without a limit is watched from its first sign of life", Policy{BeatTimeout: 20 * sec}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Beat{1}, 0, ""},
+		{nil, 20 * sec, "kill 1"},
+	}},
+	{"a reload is all or nothing", Policy{}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{Ready{1}, 0, ""},
+		{Ready{2}, 0, "allready"},
+		{Reload{}, 0, "spawn* 0=3, spawn* 1=4"},
+		{Ready{4}, 0, ""},
+		{Ready{3}, 0, "promote 0=3, stop 1, promote 1=4, stop 2, rolled out reload=true"},
+		{died(1, 0), 0, "gone 1"},
+		{died(2, 1), 0, "gone 2"},
+	}},
+	{"a reload that does not come up changes nothing", Policy{ReplaceTimeout: 60 * sec}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{Ready{1}, 0, ""},
+		{Ready{2}, 0, "allready"},
+		{Reload{}, 0, "spawn* 0=3, spawn* 1=4"},
+		{Ready{4}, 0, ""},
+		{died(3, 1), 0, "kill 4, rolled back reload=true, gone 3"},
+		{Exited{4, restart.Outcome{Signal: 9}}, 0, "gone 4"},
+		{Reload{}, 0, "spawn* 0=5, spawn* 1=6"},
+		{nil, 60 * sec, "kill 5, kill 6, rolled back reload=true"},
+	}},
+	{"a worker that dies during a reload comes back meanwhile", Policy{}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Ready{1}, 0, "allready"},
+		{Reload{}, 0, "spawn* 0=2"},
+		{died(1, 1), 0, "ended 1 restart=true, gone 1"},
+		{nil, 0, "spawn 0=3"},
+		{Ready{2}, 0, "promote 0=2, stop 3, rolled out reload=true, allready"},
+	}},
+	{"a recycled worker serves until its replacement is ready", Policy{}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{Recycle{Inc: 2}, 0, ""}, // not ready yet
+		{Ready{2}, 0, ""},
+		{Recycle{Inc: 2}, 0, "spawn+ 1=3"},
+		{Recycle{Inc: 2}, 0, ""},
+		{Ready{3}, 0, "promote 1=3, stop 2, rolled out reload=false"},
+		{Ready{1}, 0, "allready"},
+	}},
+	{"scaling keeps instance numbers", Policy{}, []step{
+		{Scale{3}, 0, "spawn 0=1, spawn 1=2, spawn 2=3"},
+		{Scale{1}, 0, "stop 2, stop 3"},
+		{Scale{2}, 0, "spawn 1=4"},
+		{died(2, 0), 0, "gone 2"},
+		{Scale{-1}, 0, ""},
+	}},
+	{"scaling down leaves a reload whole", Policy{}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{Reload{}, 0, "spawn* 0=3, spawn* 1=4"},
+		{Ready{3}, 0, ""},
+		{Scale{1}, 0, "promote 0=3, stop 1, rolled out reload=true, kill 4, stop 2, allready"},
+	}},
+	{"no worker at all", Policy{}, []step{
+		{Scale{0}, 0, "allready"},
+		{Stop{}, 0, "finished"},
+	}},
+	{"news of the dead changes nothing", Policy{}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Ready{7}, 0, ""},
+		{Beat{7}, 0, ""},
+		{died(7, 1), 0, ""},
+		{Recycle{Inc: 7}, 0, ""},
+	}},
+}
+
+func TestMachine_Stories(t *testing.T) {
+	for _, tt := range stories {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newStage(t, tt.policy)
+			for i, step := range tt.steps {
+				var got string
+				var waited time.Duration
+				if step.do == nil {
+					waited, got = s.wait()
+				} else {
+					got = s.on(step.do)
+				}
+				if diff := cmp.Diff(step.want, got); diff != "" || waited != step.wait {
+					t.Fatalf("step %d (%T): waited %v, want %v; actions (-want +got):\n%s", i, step.do, waited, step.wait, diff)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,21 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package systemd is what a prefork server and the service manager say to each
+// other: sockets in, states out.
+//
+// Promise: sockets that the manager passed (LISTEN_FDS, with their names) are
+// given out once, and their environment is removed, so that no worker mistakes
+// them for its own. States (READY, RELOADING with its time stamp, STOPPING,
+// STATUS) go to NOTIFY_SOCKET, which is removed from the environment too. Where
+// there is no manager, everything here does nothing.
+//
+// It is not a client of the manager: it controls no unit.
+//
+// Kernel needs: none.
+//
+// Descriptors: [Sockets] gives the passed ones away.
+//
+// Concurrency: [Sockets] and [NewNotifier] belong at the start of the
+// supervisor; a [Notifier] may be used by many goroutines at once.
+package systemd

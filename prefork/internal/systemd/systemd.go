@@ -1,0 +1,46 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package systemd
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// notifyKey is the environment variable with the manager's socket.
+const notifyKey = "NOTIFY_SOCKET"
+
+// Sockets returns the descriptors that the service manager passed, by name; a
+// name may stand for several. They are close-on-exec, and the caller's.
+func Sockets() map[string][]*os.File { return activation.FilesWithNames() }
+
+// Notifier tells the service manager about the server.
+type Notifier struct{ socket string }
+
+// NewNotifier takes the manager's socket out of the environment.
+func NewNotifier() *Notifier {
+	n := &Notifier{socket: os.Getenv(notifyKey)}
+	os.Unsetenv(notifyKey)
+	return n
+}
+
+// Ready says that the server serves, at its start and after a reload.
+func (n *Notifier) Ready(status string) error {
+	return n.send(daemon.SdNotifyReady + "\nSTATUS=" + status + "\nMAINPID=" + fmt.Sprint(os.Getpid()))
+}
+
+// Reloading says that a reload began. [Notifier.Ready] ends it.
+func (n *Notifier) Reloading() error {
+	// Type=notify-reload wants to know when, on its own clock.
+	return n.send(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonicMicroseconds()))
+}
+
+// Stopping says that the server is about to end.
+func (n *Notifier) Stopping() error { return n.send(daemon.SdNotifyStopping) }
+
+// Status is a line of text for a person.
+func (n *Notifier) Status(text string) error { return n.send("STATUS=" + text) }

@@ -1,0 +1,103 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package systemd
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+)
+
+func TestMain(m *testing.M) { testutil.Main(m, nil) }
+
+func TestNotifier_SpeaksTheProtocol(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	t.Setenv(notifyKey, path)
+	n := NewNotifier()
+	if _, still := os.LookupEnv(notifyKey); still {
+		t.Error("workers would inherit the manager's socket")
+	}
+	for _, step := range []struct {
+		send func() error
+		want string
+	}{
+		{func() error { return n.Ready("2 services") }, fmt.Sprintf("READY=1\nSTATUS=2 services\nMAINPID=%d", os.Getpid())},
+		{n.Reloading, `RELOADING=1\nMONOTONIC_USEC=[1-9]\d*`},
+		{n.Stopping, "STOPPING=1"},
+		{func() error { return n.Status("busy") }, "STATUS=busy"},
+	} {
+		if err := step.send(); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 1000)
+		k, err := manager.Read(b)
+		if err != nil || !regexp.MustCompile("^"+step.want+"$").Match(b[:k]) {
+			t.Errorf("got %q, %v; want %s", b[:k], err, step.want)
+		}
+	}
+	manager.Close()
+	if err := n.Stopping(); err == nil {
+		t.Error("a manager that is gone goes unnoticed")
+	}
+}
+
+func TestNotifier_WithoutAManager(t *testing.T) {
+	t.Setenv(notifyKey, "")
+	n := NewNotifier()
+	if err := n.Ready(""); err != nil {
+		t.Error(err)
+	}
+}
+
+// activated prints what it was passed.
+var activated = testutil.Helper("systemd: activated", func([]string) int {
+	os.Setenv("LISTEN_PID", fmt.Sprint(os.Getpid())) // the manager knows it before exec
+	for name, files := range Sockets() {
+		for _, f := range files {
+			ln, err := net.FileListener(f)
+			if err != nil {
+				fmt.Println(err)
+				return 1
+			}
+			fmt.Println(name, ln.Addr().Network())
+		}
+	}
+	if len(Sockets()) != 0 || os.Getenv("LISTEN_FDS") != "" {
+		fmt.Println("given out twice")
+		return 1
+	}
+	return 0
+})
+
+func TestSockets_ByName(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cmd := exec.Command(testutil.Exe())
+	cmd.Env = testutil.HelperEnv(activated, "LISTEN_FDS=2", "LISTEN_FDNAMES=web:web")
+	cmd.ExtraFiles = []*os.File{f, f}
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(out), "web tcp") != 2 {
+		t.Errorf("%v: %s", err, out)
+	}
+}

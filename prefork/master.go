@@ -1,0 +1,298 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/names"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/restart"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/supervise"
+	"github.com/seed-cb702d51/tfork-go/tfork"
+)
+
+// maxChildren is where scaling by hand ends.
+const maxChildren = 10_000
+
+// master is the process that supervises the workers of one service, and never
+// serves. Its fields below group belong to the group's goroutine.
+type master struct {
+	*process
+	nursery *nursery
+	limit   *restart.Window
+	leaving atomic.Bool
+	count   atomic.Int64 // workers wanted
+	group   *supervise.Group
+
+	promoted bool // the master holds its place
+	wasReady bool
+	code     int
+}
+
+// masterMain is a master's whole life.
+func masterMain(w *tfork.Worker) int {
+	p, err := enter(w)
+	if err != nil {
+		return p.refuse(err)
+	}
+	if p.service.InhibitPrefork {
+		p.task.instance = 0
+		if err := applyLimits(p.boot.Settings, 0); err != nil {
+			return p.refuse(err)
+		}
+		return newWorker(p).run(w, true)
+	}
+	dir, err := names.Attach(p.boot.RuntimeDir)
+	if err != nil {
+		return p.refuse(err)
+	}
+	defer dir.Close()
+	return newMaster(p, dir).run(w)
+}
+
+// newMaster connects the parts: the group decides, the nursery starts, the
+// master is told.
+func newMaster(p *process, dir *names.Dir) *master {
+	st := p.boot.Settings
+	m := &master{
+		process:  p,
+		limit:    &restart.Window{Limit: st.RestartLimit, Span: st.RestartWindow},
+		promoted: !p.boot.Replaces,
+	}
+	m.count.Store(int64(st.Children))
+	m.group = supervise.NewGroup(supervise.New(m.policy, rand.Float64), m)
+	m.nursery = &nursery{
+		dir: dir, log: p.log, out: p.out, strategy: p.boot.Strategy, group: m.group,
+		gone: func(*child) { m.tellAll(message.Message{Kind: message.Poke}) },
+	}
+	return m
+}
+
+// policy is how workers are treated: all alike, with one limit for the service.
+func (m *master) policy(int) supervise.Policy {
+	st := m.boot.Settings
+	return supervise.Policy{
+		Backoff: restart.Backoff{
+			Increment: st.BackoffIncrement, Maximum: st.MaximumBackoff,
+			Jitter: st.BackoffJitter, ResetAfter: st.BackoffReset,
+		},
+		Limit:          m.limit,
+		FatalCodes:     st.FatalExitCodes,
+		StopTimeout:    st.StopTimeout,
+		ReadyTimeout:   st.ReadyTimeout,
+		ReplaceTimeout: st.ReadyTimeout,
+		BeatTimeout:    st.HeartbeatTimeout,
+		AbortGrace:     st.AbortGrace,
+	}
+}
+
+// run is the hooks of the master, and then its workers until the last one has
+// left.
+func (m *master) run(w *tfork.Worker) int {
+	m.answerAt(w, m.answer)
+	defer func() { m.stopNames() }()
+	go m.listen()
+	go m.signals()
+	for _, hook := range []func(*Task) error{m.service.Init, m.service.BeforeLoop} {
+		if hook == nil {
+			continue
+		}
+		if err := hook(m.task); err != nil {
+			m.log.Error("cannot serve", "error", err)
+			return exitCode(err)
+		}
+	}
+	if m.leaving.Load() {
+		return ExitDone
+	}
+	if m.boot.Settings.Children == 0 {
+		m.log.Warn("children = 0: the sockets are open, and nobody serves")
+	}
+	go m.beat()
+	m.group.Run(int(m.count.Load()))
+	m.nursery.cleanups.Wait()
+	return m.code
+}
+
+// beat gives the supervisor signs of life: of the group, not only of the
+// process.
+func (m *master) beat() {
+	interval := m.boot.Settings.HeartbeatTimeout / 3
+	if interval <= 0 {
+		return
+	}
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		m.group.Do(func() { m.channel.send(message.Message{Kind: message.Beat}) })
+		select {
+		case <-m.group.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// listen obeys the supervisor until it is gone.
+func (m *master) listen() {
+	m.channel.receive(func(msg message.Message) {
+		switch msg.Kind {
+		case message.Stop:
+			m.leave(string(msg.Body))
+		case message.Reopen:
+			m.reopen()
+		case message.Poke:
+			m.group.Do(func() { m.tellAll(msg) })
+		case message.Promote:
+			m.group.Do(m.takeNames)
+		case message.Scale:
+			if delta, err := strconv.Atoi(string(msg.Body)); err == nil {
+				m.group.Do(func() { m.scale(delta) })
+			}
+		}
+	})
+	m.pruneOwn()
+	// The workers get their time; then they are killed, and then nobody would
+	// be left to end a master that hangs in a hook.
+	time.AfterFunc(m.boot.Settings.StopTimeout+m.boot.Settings.AbortGrace+time.Second, func() { os.Exit(ExitDone) })
+	m.leave("the supervisor is gone")
+}
+
+// leave makes the master stop its workers, and end when the last one has left.
+// It may be called before there is a group at work: the event waits for it.
+func (m *master) leave(reason string) {
+	m.log.Info("leaving", "reason", reason)
+	m.leaving.Store(true)
+	m.setState(StateDraining)
+	m.group.Post(supervise.Stop{Reason: reason})
+}
+
+// reopen opens the log again, here and in all workers.
+func (m *master) reopen() {
+	m.process.reopen()
+	m.group.Do(func() { m.tellAll(message.Message{Kind: message.Reopen}) })
+}
+
+// tellAll sends a message to all workers. It belongs in the group's goroutine.
+func (m *master) tellAll(msg message.Message) {
+	m.group.Processes(func(p supervise.Process) { p.(*child).channel.send(msg) })
+}
+
+// scale changes the number of workers. It belongs in the group's goroutine.
+func (m *master) scale(delta int) {
+	count := min(max(m.count.Load()+int64(delta), 0), maxChildren)
+	m.count.Store(count)
+	m.log.Info("workers wanted", "count", count)
+	m.channel.send(message.Text(message.Count, strconv.FormatInt(count, 10)))
+	go m.group.Post(supervise.Scale{Count: int(count)})
+}
+
+// takeNames gives the workers of a master that has just taken its place their
+// proper names. It belongs in the group's goroutine.
+func (m *master) takeNames() {
+	m.promoted = true
+	for slot := range m.group.Count() {
+		if c, ok := m.group.Holder(slot).(*child); ok {
+			c.promote()
+		}
+	}
+}
+
+// Start starts a worker. It implements supervise.Owner.
+func (m *master) Start(a supervise.Spawn) (supervise.Process, error) {
+	o := order{inc: a.Inc, function: workerFunc, boot: *m.boot}
+	o.boot.Role, o.boot.Instance, o.boot.ID, o.boot.Replaces = names.Worker, a.Slot, names.ID{}, a.Replaces
+	o.boot.Settings.Children = int(m.count.Load())
+	o.boot.Sockets = forInstance(m.boot.Sockets, a.Slot)
+	o.boot.Shared = m.task.Shared()
+	if a.Replaces || !m.promoted {
+		o.unique = uint64(os.Getpid())<<20 | uint64(a.Inc)&(1<<20-1)
+	}
+	if m.service.Cgroup != nil {
+		var err error
+		if o.cgroup, o.release, err = m.service.Cgroup(m.task, a.Slot); err != nil {
+			return nil, err
+		}
+	}
+	c, err := m.nursery.start(o)
+	if err != nil {
+		return nil, err
+	}
+	m.channel.send(message.Text(message.Born, strconv.Itoa(c.cmd.Process.Pid)))
+	return c, nil
+}
+
+// Promote implements supervise.Owner.
+func (m *master) Promote(_ int, p supervise.Process) {
+	if m.promoted {
+		p.(*child).promote()
+	}
+}
+
+// Notice implements supervise.Owner.
+func (m *master) Notice(a supervise.Action, p supervise.Process) {
+	switch a := a.(type) {
+	case supervise.Ended:
+		m.noticeEnd(a, p)
+	case supervise.Failed:
+		m.log.Error("the service has failed", "reason", a.Reason)
+		m.channel.send(message.Text(message.Failed, a.Reason))
+		m.quit(exitFailed, "the service has failed")
+	case supervise.AllReady:
+		m.wasReady = true
+		m.task.Ready()
+	case supervise.RolledOut:
+		m.log.Info("a worker was replaced")
+	case supervise.RolledBack:
+		m.log.Error("a worker could not be replaced", "reason", a.Reason)
+	}
+}
+
+// noticeEnd logs an end. A master that is to replace another one does not try
+// again: it is not needed if it does not come up.
+func (m *master) noticeEnd(e supervise.Ended, p supervise.Process) {
+	if c, ok := p.(*child); ok {
+		c.logEnded(e)
+	} else {
+		m.log.Error("cannot start a worker", "instance", e.Slot, "error", e.Outcome.Start, "seconds", e.Wait.Seconds())
+	}
+	if m.boot.Replaces && !m.wasReady {
+		m.quit(ExitRestart, "a worker of the new program ended before all were ready")
+	}
+}
+
+// quit ends the master with its workers. It belongs in the group's goroutine.
+func (m *master) quit(code int, reason string) {
+	m.code = code
+	go m.leave(reason)
+}
+
+// answer is what the master's own socket says.
+func (m *master) answer(q message.Message) message.Message {
+	done := message.Message{Kind: message.Done}
+	switch q.Kind {
+	case message.Ping:
+		return done
+	case message.Status:
+		r := m.row()
+		r.Children = int(m.count.Load())
+		return message.JSON(message.Row, r)
+	case message.Reopen:
+		m.reopen()
+		return done
+	case message.Scale:
+		delta, err := strconv.Atoi(string(q.Body))
+		if err != nil {
+			return message.Text(message.Refuse, "scale: want a decimal number, like +1")
+		}
+		m.group.Do(func() { m.scale(delta) })
+		return done
+	}
+	return message.Text(message.Refuse, "a master cannot do that: ask the supervisor")
+}

@@ -1,0 +1,256 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
+)
+
+// TestServer_FullDisk: names are lost, service is not.
+func TestServer_FullDisk(t *testing.T) {
+	s := prepare(t, "children = 3\nbackoff-increment = 0")
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// Room for the root, the lock, the supervisor and two more.
+	if err := unix.Mount("tmpfs", s.dir, "tmpfs", 0, "nr_inodes=5,mode=700"); err != nil {
+		t.Skipf("cannot mount a small file system: %v", err)
+	}
+	defer unix.Unmount(s.dir, unix.MNT_DETACH)
+	s.launch(httpService)
+	s.ready()
+	s.logged("a process starts without a name", "no space left on device")
+	served := map[int]int{}
+	testutil.Poll(t, patience, "all workers serve", func() bool {
+		got := s.see(httpService)
+		served[got.Instance] = got.Pid
+		return len(served) == 3
+	})
+	for _, pid := range served {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	testutil.Poll(t, patience, "they are replaced", func() bool {
+		got := s.see(httpService)
+		return got.Pid != 0 && got.Pid != served[got.Instance]
+	})
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, pid := range served {
+		if testutil.Alive(pid) {
+			t.Errorf("pid %d still lives", pid)
+		}
+	}
+}
+
+func TestNew_Refuses(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	bad := config.Default()
+	bad.Children = -1
+	taken := config.Default()
+	taken.Listen = []string{"tcp:127.0.0.1:0", "tcp:" + busy.Addr().String()}
+	manager := config.Default()
+	manager.Listen = []string{"systemd:web"}
+	other := config.Default()
+	tests := []struct {
+		name string
+		o    Options
+		want string
+	}{
+		{"unknown service", Options{Services: []string{"nosuch"}}, `no service "nosuch"`},
+		{"listed twice", Options{Services: []string{"http", "HTTP"}}, "listed twice"},
+		{"unknown model", Options{Config: config.Config{Model: "threads"}}, `no process model "threads"; known are: prefork, single`},
+		{"bad value", Options{Config: config.Config{Defaults: &bad}}, "children = -1"},
+		{"settings for nobody", Options{Config: config.Config{Services: map[string]*config.Settings{"nosuch": &other}}}, `service.nosuch`},
+		{"address in use", Options{Services: []string{"http"}, Config: config.Config{Services: map[string]*config.Settings{"http": &taken}}}, "address already in use"},
+		{"no manager", Options{Services: []string{"http"}, Config: config.Config{Services: map[string]*config.Settings{"http": &manager}}}, "passed no socket"},
+		{"log file", Options{Config: config.Config{LogFile: filepath.Join(t.TempDir(), "no", "such")}}, "log file"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := New(tt.o)
+			if err == nil {
+				s.Close()
+				t.Fatal("accepted")
+			}
+			if !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestRegister_Panics(t *testing.T) {
+	serve := func(context.Context, *Task) error { return nil }
+	for name, f := range map[string]func(){
+		"no name":       func() { Register(Service{Serve: serve}) },
+		"bad name":      func() { Register(Service{Name: "a/b", Serve: serve}) },
+		"no Serve":      func() { Register(Service{Name: "x"}) },
+		"taken":         func() { Register(Service{Name: "HTTP", Serve: serve}) },
+		"taken model":   func() { RegisterModel("single", singleModel{}) },
+		"another taken": func() { RegisterModel("", singleModel{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			f()
+		})
+	}
+}
+
+// TestServer_SingleModel runs everything in this very process.
+func TestServer_SingleModel(t *testing.T) {
+	s, err := New(Options{Services: []string{"http", "echo"}, Config: config.Config{Model: "single"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := s.RuntimeDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	<-s.Ready()
+	resp, err := client.Get("http://" + s.Addrs("http")[0].String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	echoed(t, "udp", s.Addrs("echo")[1].String())
+	table, err := Processes(dir)
+	if err != nil || len(table) != 1 || table[0].Pid != os.Getpid() || table[0].State != StateReady {
+		t.Errorf("table %+v, %v", table, err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the temporary directory is left: %v", err)
+	}
+	if err := s.Run(context.Background()); err == nil {
+		t.Error("a second Run")
+	}
+}
+
+// TestServeHTTP_ServesWhatItAccepted: a connection that was accepted, and sends
+// its request only after the stop, gets its answer.
+func TestServeHTTP_ServesWhatItAccepted(t *testing.T) {
+	s, err := New(Options{Services: []string{"http"}, Config: config.Config{Model: "single"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Run(context.Background()) }()
+	<-s.Ready()
+	address := s.Addrs("http")[0].String()
+	early := dialWithin(t, "tcp", address)
+	if resp, err := client.Get("http://" + address + "/"); err != nil { // accepted after the early one
+		t.Error(err)
+	} else {
+		resp.Body.Close()
+	}
+	s.Stop()
+	testutil.Poll(t, patience, "nobody accepts any more", func() bool {
+		p, err := Processes(s.RuntimeDir())
+		return err == nil && len(p) == 1 && p[0].State == StateDraining
+	})
+	fmt.Fprintf(early, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(early), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("answered %s", resp.Status)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// countingModel is a model of a user.
+type countingModel struct{ services []string }
+
+func (m *countingModel) Run(s *Server) error {
+	m.services = s.Names()
+	<-s.Stopping()
+	return nil
+}
+
+func TestServer_RegisteredModel(t *testing.T) {
+	m := &countingModel{}
+	RegisterModel("counting", m)
+	s, err := New(Options{Services: []string{"echo", "http"}, Config: config.Config{Model: "counting"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if err := s.Run(context.Background()); err != nil || strings.Join(m.services, " ") != "echo http" {
+		t.Errorf("Run: %v, services %v", err, m.services)
+	}
+}
+
+// TestServer_InThisProcess: a server leaves nothing behind in the process that
+// ran it, which the package's TestMain counts.
+func TestServer_InThisProcess(t *testing.T) {
+	st := config.Default()
+	st.Children = 2
+	s, err := New(Options{Services: []string{"http"}, Config: config.Config{Defaults: &st}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	select {
+	case <-s.Ready():
+	case <-time.After(patience):
+		t.Error("not ready")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("x"), 127},
+		{&Exit{Code: 3}, 3},
+		{fmt.Errorf("deep: %w", &Exit{Code: 4, Err: http.ErrServerClosed}), 4},
+	} {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("exitCode(%v) = %d, want %d", tt.err, got, tt.want)
+		}
+	}
+	if e := (&Exit{Code: 4, Err: http.ErrServerClosed}); !errors.Is(e, http.ErrServerClosed) {
+		t.Error("the cause is not wrapped")
+	}
+}

@@ -1,0 +1,172 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
+)
+
+// Model decides in which processes the services of a server run. There are
+// "prefork" (the default: a master and its workers for each service) and
+// "single" (everything in the supervisor itself, for a debugger); a program can
+// register others.
+type Model interface {
+	// Run runs the services until the server is told to stop, and returns when
+	// all of them have ended.
+	Run(s *Server) error
+}
+
+// models are the registered ones by name.
+var models struct {
+	sync.RWMutex
+	byName map[string]Model
+}
+
+// RegisterModel makes a process model known under a name, for
+// [config.Config.Model]. It panics if the name is taken.
+func RegisterModel(name string, m Model) {
+	models.Lock()
+	defer models.Unlock()
+	if _, err := builtIn(name); err == nil || models.byName[name] != nil {
+		panic("prefork: RegisterModel: name is taken: " + name)
+	}
+	if models.byName == nil {
+		models.byName = map[string]Model{}
+	}
+	models.byName[name] = m
+}
+
+// builtIn returns the models that are always there.
+func builtIn(name string) (Model, error) {
+	switch name {
+	case "", "prefork":
+		return preforkModel{}, nil
+	case "single":
+		return singleModel{}, nil
+	}
+	return nil, errors.New("no such model")
+}
+
+// findModel looks a model up and names all there are if there is none.
+func findModel(name string) (Model, error) {
+	if m, err := builtIn(name); err == nil {
+		return m, nil
+	}
+	models.RLock()
+	defer models.RUnlock()
+	if m := models.byName[name]; m != nil {
+		return m, nil
+	}
+	known := append([]string{"prefork", "single"}, slices.Sorted(maps.Keys(models.byName))...)
+	return nil, fmt.Errorf("prefork: no process model %q; known are: %s", name, strings.Join(known, ", "))
+}
+
+// Names returns the names of the services that the server runs, in the order of
+// their start. It is for a [Model].
+func (s *Server) Names() []string {
+	var list []string
+	for _, service := range s.services {
+		list = append(list, service.Name)
+	}
+	return list
+}
+
+// Stopping returns a channel that is closed when the server is to stop. It is
+// for a [Model].
+func (s *Server) Stopping() <-chan struct{} { return s.stopping }
+
+// ServeHere runs one service in this process, with all its hooks, as one
+// instance, until the server is to stop; ready is called when it can serve. It
+// is for a [Model].
+func (s *Server) ServeHere(name string, instance int, ready func()) error {
+	service, err := lookup(name)
+	if err != nil {
+		return err
+	}
+	t := &Task{
+		service: service, settings: s.settings(service), role: "single", instance: instance,
+		log: s.log.With("service", service.Name, "instance", instance), onReady: ready,
+	}
+	defer t.closeAll()
+	if err := t.open(forInstance(s.sockets[service.Name], instance)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-s.stopping:
+			t.hangUp()
+			cancel()
+		case <-done:
+		}
+	}()
+	for _, hook := range []func(*Task) error{service.Init, service.PostFork, service.BeforeLoop} {
+		if hook == nil {
+			continue
+		}
+		if err := hook(t); err != nil {
+			return err
+		}
+	}
+	if !service.ManualReady {
+		t.Ready()
+	}
+	err = service.Serve(ctx, t)
+	if ctx.Err() != nil {
+		return nil // it was told to; what it says about that is no failure
+	}
+	return err
+}
+
+// singleModel runs everything in one process.
+type singleModel struct{}
+
+// Run serves each service in a goroutine.
+func (singleModel) Run(s *Server) error {
+	var all, ready sync.WaitGroup
+	var mu sync.Mutex
+	failed := map[string]string{}
+	for _, name := range s.Names() {
+		ready.Add(1)
+		all.Go(func() {
+			once := sync.OnceFunc(ready.Done)
+			defer once()
+			if err := s.ServeHere(name, 0, once); err != nil {
+				s.log.Error("the service ended", "service", name, "error", err)
+				mu.Lock()
+				failed[name] = err.Error()
+				mu.Unlock()
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { ready.Wait(); s.becameReady() }()
+	go func() { all.Wait(); close(ended) }()
+	for {
+		select {
+		case c := <-s.commands:
+			if c.kind != message.Reopen {
+				s.log.Warn("the single model can neither reload nor scale")
+			}
+		case <-s.killed:
+			return errors.New("prefork: ended without waiting for the services")
+		case <-ended:
+			if len(failed) > 0 {
+				return &FailedError{Reasons: failed}
+			}
+			return nil
+		}
+	}
+}

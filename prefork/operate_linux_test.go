@@ -1,0 +1,329 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+)
+
+func readFile(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestServer_Titles(t *testing.T) {
+	s := start(t, "children = 2", echoService)
+	for name, want := range map[string][2]string{
+		"master-echo":   {"echo[master]", "task[echo] pre-fork master"},
+		"worker-echo-1": {"echo(1)", "task[echo] pre-forked worker(1)"},
+	} {
+		pid := s.pid(name)
+		comm := strings.TrimSpace(readFile(t, fmt.Sprintf("/proc/%d/comm", pid)))
+		argv0, _, _ := strings.Cut(readFile(t, fmt.Sprintf("/proc/%d/cmdline", pid)), "\x00")
+		if comm != want[0] || argv0 != want[1] {
+			t.Errorf("%s is called %q, %q; want %q", name, comm, argv0, want)
+		}
+	}
+}
+
+func TestComm_KeepsWhatDiffers(t *testing.T) {
+	for want, got := range map[string]string{
+		"echo[master]":    comm("master", "echo", -1),
+		"averylo[master]": comm("master", "averylongservice", -1),
+		"averylongse(12)": comm("worker", "averylongservice", 12),
+	} {
+		if got != want {
+			t.Errorf("comm = %q, want %q", got, want)
+		}
+	}
+}
+
+// TestServer_HookOrder is the same at the first start, after a worker's death
+// and after a master's.
+func TestServer_HookOrder(t *testing.T) {
+	notes := filepath.Join(t.TempDir(), "order")
+	if err := os.WriteFile(notes, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEST_ORDER", notes)
+	expect := func(want ...string) {
+		t.Helper()
+		var got []string
+		testutil.PollFor(patience, func() bool {
+			got = strings.Split(strings.TrimSpace(readFile(t, notes)), "\n")
+			return len(got) >= len(want)
+		})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("hooks (-want +got):\n%s", diff)
+		}
+		os.Truncate(notes, 0)
+	}
+	s := start(t, "children = 1\nbackoff-increment = 0", orderService)
+	worker := []string{"post-fork worker 0", "before-loop worker 0", "serve worker 0"}
+	all := append([]string{"init master -1", "before-loop master -1"}, worker...)
+	expect(all...)
+	s.kill(syscall.SIGKILL, "worker-order-0")
+	expect(worker...)
+	s.kill(syscall.SIGTERM, "master-order")
+	expect(all...)
+}
+
+func TestServer_LogsAreOpenedAgain(t *testing.T) {
+	s := start(t, "children = 2", httpService)
+	old := s.log + ".1"
+	if err := os.Rename(s.log, old); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(syscall.SIGHUP, "supervisor")
+	for _, name := range []string{"master-http", "worker-http-0", "worker-http-1"} {
+		s.logged("log opened again", fmt.Sprintf("pid=%d", s.pid(name)))
+	}
+	if strings.Contains(readFile(t, old), "log opened again") {
+		t.Error("somebody still writes to the old file")
+	}
+	// Each process obeys its own signal too, at once and alone.
+	os.Rename(s.log, old)
+	s.kill(syscall.SIGHUP, "worker-http-1")
+	s.logged("log opened again", fmt.Sprintf("pid=%d", s.pid("worker-http-1")))
+	if got := strings.Count(readFile(t, s.log), "log opened again"); got != 1 {
+		t.Errorf("%d processes opened the log again, want 1", got)
+	}
+}
+
+func TestServer_NoChildren(t *testing.T) {
+	s := start(t, "children = 0", httpService)
+	if s.logLine("level=WARN", "nobody serves") == "" {
+		t.Error("no warning")
+	}
+	answer := make(chan error)
+	go func() { _, err := s.get(httpService, "/"); answer <- err }()
+	testutil.Poll(t, patience, "the connection is in the queue", func() bool { return serving(s) })
+	select {
+	case err := <-answer:
+		t.Fatalf("somebody answered: %v", err)
+	default:
+	}
+	// The queue is the socket's, not a worker's: the first one serves it.
+	s.kill(syscall.SIGTTIN, "supervisor")
+	if err := <-answer; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServer_Scale(t *testing.T) {
+	s := start(t, "children = 2\nbackoff-increment = 0", httpService, echoService)
+	count := func(want int, service string) {
+		t.Helper()
+		testutil.Poll(t, patience, fmt.Sprintf("%d workers of %s", want, service), func() bool {
+			n := 0
+			for name, p := range s.table() {
+				if p.State == StateReady && strings.HasPrefix(name, "prefork-worker-"+service+"-") {
+					n++
+				}
+			}
+			return n == want && s.table()["prefork-master-"+service].Children == want
+		})
+	}
+	old := s.pids()
+	s.kill(syscall.SIGTTIN, "supervisor")
+	count(3, "http")
+	count(3, "echo")
+	s.kill(syscall.SIGTTOU, "master-http")
+	count(2, "http")
+	if err := TellScale(s.dir, "http", -1); err != nil {
+		t.Error(err)
+	}
+	count(1, "http")
+	count(3, "echo")
+	s.same(old, "worker-http-0", "worker-echo-0", "worker-echo-1")
+	// It outlives the master.
+	s.kill(syscall.SIGKILL, "master-http")
+	s.renewed(old, "master-http")
+	count(1, "http")
+	if err := TellScale(s.dir, "http", -9); err != nil {
+		t.Error(err)
+	}
+	count(0, "http")
+}
+
+func TestServer_Commands(t *testing.T) {
+	s := start(t, "children = 1", httpService)
+	if pid, err := Ping(s.dir, "prefork-worker-http-0"); err != nil || pid != s.pid("worker-http-0") {
+		t.Errorf("Ping: %d, %v", pid, err)
+	}
+	if err := Tell(s.dir, CommandReopen); err != nil {
+		t.Error(err)
+	}
+	s.logged("log opened again", "role=worker")
+	if err := TellScale(s.dir, "nobody", 1); err == nil {
+		t.Error("scaling a service that is not there")
+	}
+	pids := s.pids()
+	if err := Tell(s.dir, CommandStop); err != nil {
+		t.Error(err)
+	}
+	if err := s.wait(); err != nil {
+		t.Error(err)
+	}
+	s.gone(pids)
+	if err := Tell(s.dir, CommandStop); err == nil {
+		t.Error("a server that is gone obeys")
+	}
+}
+
+func TestServer_StubbornWorkersAreKilled(t *testing.T) {
+	s := start(t, "children = 2\nstop-timeout = \"200ms\"", stubbornService)
+	begin := time.Now()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took < 200*time.Millisecond {
+		t.Errorf("stopped after %v, before the time of the workers was over", took)
+	}
+	if s.logLine("killing", "did not stop in time") == "" {
+		t.Error("the log does not say so")
+	}
+}
+
+// TestServer_StubbornWorkersAfterSIGTERM: their master has not told them to
+// leave and sets no limit; they have their own.
+func TestServer_StubbornWorkersAfterSIGTERM(t *testing.T) {
+	s := start(t, "children = 1\nstop-timeout = \"200ms\"\nbackoff-increment = 0", stubbornService)
+	old := s.pids()
+	s.kill(syscall.SIGTERM, "worker-stubborn-0")
+	s.renewed(old, "worker-stubborn-0")
+	s.logged("could not finish in time", "reason=SIGTERM")
+	s.logged("ended", `outcome="exit status 127"`, "restart=true")
+}
+
+// TestServer_StartFailureIsADeath: it backs off and tries again, and nobody
+// above gives up.
+func TestServer_StartFailureIsADeath(t *testing.T) {
+	enough := filepath.Join(t.TempDir(), "enough")
+	t.Setenv("TEST_STARVED", enough)
+	s := prepare(t, "children = 2\nbackoff-increment = \"20ms\"\nmaximum-backoff = \"40ms\"")
+	s.launch(starvedService)
+	s.logged("cannot start a worker", "too many open files", "seconds=0\n")
+	s.logged("cannot start a worker", "too many open files", "seconds=0.02\n")
+	s.logged("cannot start a worker", "too many open files", "seconds=0.04\n")
+	master := s.pid("master-starved")
+	if err := os.WriteFile(enough, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.ready()
+	if got := s.pid("master-starved"); got != master {
+		t.Errorf("the master was replaced")
+	}
+}
+
+func TestServer_SecondSignalKills(t *testing.T) {
+	s := start(t, "children = 2\nstop-timeout = \"1h\"", stubbornService)
+	pids := s.pids()
+	s.kill(syscall.SIGINT, "supervisor")
+	s.logged("stopping")
+	s.kill(syscall.SIGINT, "supervisor")
+	if err := s.wait(); err != nil {
+		t.Error(err)
+	}
+	s.gone(pids)
+}
+
+func TestServer_GrandchildrenEndWithTheirWorker(t *testing.T) {
+	forEachStrategy(t, func(t *testing.T) {
+		s := start(t, "children = 1\nbackoff-increment = 0", httpService)
+		leave := func() int {
+			t.Helper()
+			answer, err := s.get(httpService, "/leave")
+			pid, _ := strconv.Atoi(answer)
+			if err != nil || !testutil.Alive(pid) {
+				t.Fatalf("no grandchild: %q, %v", answer, err)
+			}
+			return pid
+		}
+		var left []int
+		for range 20 { // a small fork bomb
+			left = append(left, leave())
+		}
+		old := s.pids()
+		s.kill(syscall.SIGKILL, "worker-http-0")
+		s.renewed(old, "worker-http-0")
+		left = append(left, leave())
+		s.stop()
+		for _, pid := range left {
+			testutil.Poll(t, patience, "a grandchild is gone", func() bool { return !testutil.Alive(pid) })
+		}
+	})
+}
+
+// TestServer_CgroupsEndWithTheirWorker: not even a session of its own saves what
+// a worker leaves behind.
+func TestServer_CgroupsEndWithTheirWorker(t *testing.T) {
+	base := cgroupBase(t)
+	forEachStrategy(t, func(t *testing.T) {
+		t.Setenv("TEST_CGROUP", base)
+		s := start(t, "children = 2\nbackoff-increment = 0", cagedService)
+		for range 3 {
+			answer, err := s.get(cagedService, "/leave?setsid=1")
+			left, _ := strconv.Atoi(answer)
+			if err != nil || !testutil.Alive(left) {
+				t.Fatalf("no grandchild: %q, %v", answer, err)
+			}
+			old := s.pids()
+			s.kill(syscall.SIGKILL, "worker-caged-0", "worker-caged-1")
+			s.renewed(old, "worker-caged-0", "worker-caged-1")
+			testutil.Poll(t, patience, "the grandchild is gone", func() bool { return !testutil.Alive(left) })
+		}
+		s.stop()
+		if left, _ := filepath.Glob(filepath.Join(base, "worker-*")); len(left) > 0 {
+			t.Errorf("cgroups are left: %v", left)
+		}
+	})
+}
+
+// cgroupBase makes a cgroup of the test's own where it may.
+func cgroupBase(t *testing.T) string {
+	t.Helper()
+	for line := range strings.Lines(readFile(t, "/proc/self/mounts")) {
+		if f := strings.Fields(line); len(f) > 2 && f[2] == "cgroup2" {
+			_, own, _ := strings.Cut(readFile(t, "/proc/self/cgroup"), "0::")
+			own, _, _ = strings.Cut(own, "\n")
+			path, err := os.MkdirTemp(filepath.Join(f[1], own), "prefork-test-")
+			if err != nil {
+				t.Skipf("cannot make a cgroup: %v", err)
+			}
+			t.Cleanup(func() { os.Remove(path) })
+			return path
+		}
+	}
+	t.Skip("no cgroup v2 here")
+	return ""
+}
+
+func TestServer_TwoOnOneDirectory(t *testing.T) {
+	s := start(t, "children = 1", httpService)
+	second := exec.Command(testutil.Exe(), s.config, httpService)
+	second.Env = testutil.HelperEnv(serverProcess)
+	out, err := second.CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("in use")) || !bytes.Contains(out, []byte(strconv.Itoa(s.pid("supervisor")))) {
+		t.Errorf("the second: %v, %s", err, out)
+	}
+	s.see(httpService)
+}

@@ -1,0 +1,235 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+)
+
+func TestServer_AllWorkersRestart(t *testing.T) {
+	forEachStrategy(t, func(t *testing.T) {
+		s := start(t, "children = 4\nbackoff-increment = 0", httpService)
+		old := s.pids()
+		all := []string{"worker-http-0", "worker-http-1", "worker-http-2", "worker-http-3"}
+		s.kill(syscall.SIGTERM, all...)
+		s.renewed(old, all...)
+		s.same(old, "master-http")
+		s.unique()
+		s.see(httpService)
+	})
+}
+
+// TestServer_Backoff is what the log says; the tables are in the packages
+// below, on a clock that does not wait.
+func TestServer_Backoff(t *testing.T) {
+	const settings = "children = 1\nbackoff-increment = \"50ms\"\nmaximum-backoff = \"100ms\""
+	for _, who := range []string{"worker-http-0", "master-http"} {
+		t.Run(who, func(t *testing.T) {
+			s := start(t, settings, httpService)
+			for _, want := range []string{"0", "0.05", "0.1", "0.1"} {
+				old := s.pids()
+				s.kill(syscall.SIGTERM, who)
+				s.logged("ended", fmt.Sprint("child-pid=", old["prefork-"+who]), `outcome="exit status 127"`, "restart=true", "seconds="+want+"\n")
+				s.renewed(old, who, "worker-http-0")
+			}
+			s.unique()
+		})
+	}
+}
+
+// TestServer_SignalTable is spec §3.8 with real signals.
+func TestServer_SignalTable(t *testing.T) {
+	restarts := []syscall.Signal{
+		syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGSYS, syscall.SIGSEGV, syscall.SIGKILL,
+	}
+	final := []syscall.Signal{
+		syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGTRAP,
+		syscall.SIGXCPU, syscall.SIGXFSZ, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGVTALRM, syscall.SIGPROF,
+	}
+	s := start(t, fmt.Sprintf("children = %d\nbackoff-increment = 0\nrlimit-core = 0", len(final)), httpService)
+	for _, sig := range restarts {
+		s.get(httpService, fmt.Sprintf("/signal?n=%d", sig))
+		s.logged("ended", fmt.Sprintf(`outcome="signal %d"`, sig), "restart=true", "level=ERROR")
+	}
+	s.ready()
+	testutil.Poll(t, patience, "all workers are back", func() bool { return len(s.table()) == len(final)+2 })
+	for _, sig := range final {
+		s.get(httpService, fmt.Sprintf("/signal?n=%d", sig))
+		s.logged("ended", fmt.Sprintf(`outcome="signal %d"`, sig), "restart=false", "level=ERROR")
+	}
+	testutil.Poll(t, patience, "no worker is left", func() bool { return len(s.table()) == 2 })
+}
+
+func TestServer_ExitZeroIsFinal(t *testing.T) {
+	s := start(t, "children = 2\nbackoff-increment = 0", httpService)
+	s.get(httpService, "/exit?code=0")
+	s.logged("ended", `outcome="exit status 0"`, "restart=false", "level=WARN")
+	testutil.Poll(t, patience, "the pool has shrunk", func() bool { return len(s.table()) == 3 })
+	s.see(httpService) // the other one serves on
+}
+
+func TestServer_FatalExitCodeFailsTheService(t *testing.T) {
+	s := start(t, "children = 2\nfatal-exit-codes = [3]", httpService, aloneService)
+	s.get(httpService, "/exit?code=3")
+	s.logged("service failed", "exit status 3")
+	testutil.Poll(t, patience, "its processes are gone", func() bool { return len(s.table()) == 2 })
+	s.see(aloneService) // the others go on
+	if err := s.stop(); err == nil || err.Error() != "exit status 1" {
+		t.Errorf("the server ended with %v", err)
+	}
+}
+
+func TestServer_TooManyRestartsFailTheService(t *testing.T) {
+	t.Setenv("TEST_EXIT_CODE", "9")
+	s := prepare(t, "children = 2\nrestart-limit = 5\nbackoff-increment = 0")
+	s.launch(exitService)
+	// It was the only service: the server ends by itself.
+	if err := s.wait(); err == nil || err.Error() != "exit status 1" {
+		t.Errorf("the server ended with %v", err)
+	}
+	s.logged("the service has failed", "too many restarts")
+	s.gone(nil)
+}
+
+func TestServer_ParentDeath(t *testing.T) {
+	forEachStrategy(t, func(t *testing.T) {
+		t.Run("master", func(t *testing.T) {
+			s := start(t, "children = 2\nbackoff-increment = 0", httpService)
+			old := s.pids()
+			served := make(chan error)
+			go func() { _, err := s.get(httpService, "/sleep?ms=300"); served <- err }()
+			testutil.Poll(t, patience, "a worker serves", func() bool { return serving(s) })
+			s.kill(syscall.SIGKILL, "master-http")
+			if err := <-served; err != nil {
+				t.Errorf("what was being served: %v", err)
+			}
+			s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
+			s.unique()
+			s.see(httpService)
+		})
+		t.Run("supervisor", func(t *testing.T) {
+			s := start(t, "children = 2", httpService, echoService)
+			old := s.pids()
+			s.kill(syscall.SIGKILL, "supervisor")
+			s.wait()
+			for name, pid := range old {
+				testutil.Poll(t, patience, name+" leaves", func() bool { return !testutil.Alive(pid) })
+			}
+			if left := s.pids(); len(left) > 0 {
+				t.Errorf("names that answer: %v", left)
+			}
+			s.launch(httpService)
+			s.ready()
+			s.see(httpService)
+		})
+	})
+}
+
+// serving tells whether a connection to the http service is open.
+func serving(s *stage) bool {
+	_, port, _ := strings.Cut(s.addrs[httpService][0], ":")
+	var p int
+	fmt.Sscan(port, &p)
+	return strings.Contains(readFile(s.t, "/proc/net/tcp"), fmt.Sprintf("0100007F:%04X 0100007F:", p)) // an established one has a remote address
+}
+
+func TestServer_BothLevelsKilledAtOnce(t *testing.T) {
+	s := start(t, "children = 2\nbackoff-increment = 0", httpService)
+	old := s.pids()
+	for _, name := range []string{"master-http", "worker-http-0", "worker-http-1"} {
+		syscall.Kill(old["prefork-"+name], syscall.SIGKILL)
+	}
+	s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
+	s.unique()
+	// All three levels: nothing is stale for the next start.
+	old = s.pids()
+	for _, pid := range old {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	s.wait()
+	names, _ := filepath.Glob(filepath.Join(s.dir, "prefork-*"))
+	if len(names) != 4 {
+		t.Errorf("a crash leaves %v: is this test about anything?", names)
+	}
+	if left := s.pids(); len(left) > 0 {
+		t.Errorf("the dead answer: %v", left)
+	}
+	s.launch(httpService)
+	s.ready()
+	if got := len(s.table()); got != 4 {
+		t.Errorf("%d processes after the new start", got)
+	}
+	s.renewed(old, "supervisor", "master-http", "worker-http-0", "worker-http-1")
+}
+
+func TestServer_HungWorker(t *testing.T) {
+	const settings = "children = 2\nbackoff-increment = 0\nheartbeat-timeout = \"3s\"\nabort-grace = \"1s\""
+	t.Run("its service hangs", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, settings, httpService)
+		old := s.pids()
+		s.get(httpService, "/hang")
+		s.logged("SIGABRT", "no sign of life")
+		s.logged("ended", `outcome="exit status 2"`, "restart=true") // what Go makes of SIGABRT, with the stack
+		s.ready()
+		for _, name := range []string{"worker-http-0", "worker-http-1"} {
+			if s.logLine("ended", fmt.Sprint("child-pid=", old["prefork-"+name])) != "" {
+				s.renewed(old, name)
+			}
+		}
+		s.see(httpService)
+	})
+	t.Run("it is stopped", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, settings, httpService)
+		old := s.pids()
+		s.kill(syscall.SIGSTOP, "worker-http-1")
+		s.logged("SIGABRT", "no sign of life")
+		s.logged("killing", "did not end by SIGABRT")
+		s.renewed(old, "worker-http-1")
+		s.same(old, "worker-http-0", "master-http")
+	})
+	t.Run("the master is stopped", func(t *testing.T) {
+		t.Parallel()
+		s := start(t, settings, httpService)
+		old := s.pids()
+		s.kill(syscall.SIGSTOP, "master-http")
+		s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
+		s.unique()
+		for name, pid := range old {
+			if name != "prefork-supervisor" {
+				testutil.Poll(t, patience, name+" is gone", func() bool { return !testutil.Exists(pid) })
+			}
+		}
+	})
+}
+
+func TestServer_WaiterKilled(t *testing.T) {
+	t.Setenv("TFORK_STRATEGY", "waiter")
+	s := start(t, "children = 2\nbackoff-increment = 0", httpService)
+	old := s.pids()
+	for _, of := range []string{"worker-http-0", "master-http"} {
+		if waiter := testutil.ParentOf(old["prefork-"+of]); waiter > 1 {
+			syscall.Kill(waiter, syscall.SIGKILL)
+		}
+	}
+	// Whatever can be told about their status without the waiter, the service
+	// goes on, in the same or in new processes, and nobody is there twice.
+	time.Sleep(50 * time.Millisecond) // the time for a wrong reaction; there is nothing to wait for
+	s.ready()
+	s.see(httpService)
+	old = s.pids()
+	s.kill(syscall.SIGKILL, "worker-http-0")
+	s.renewed(old, "worker-http-0")
+	s.kill(syscall.SIGKILL, "master-http")
+	s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
+	s.unique()
+}

@@ -1,0 +1,358 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/names"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/systemd"
+	"github.com/seed-cb702d51/tfork-go/tfork"
+)
+
+// Options is what a [Server] is made of. The zero value runs all registered
+// services with the default settings.
+type Options struct {
+	// Config is what can be configured; see package config.
+	Config config.Config
+	// Services are the names of those to run, started in this order; nil means
+	// all that are registered, in the order of their registration.
+	Services []string
+	// Logger is the supervisor's; nil means one that is made as for all other
+	// processes, see [SetLogHandler].
+	Logger *slog.Logger
+	// Strategy is how tfork starts masters and workers.
+	Strategy tfork.Strategy
+	// Reload, if set, gives the configuration at a reload. Sockets, the runtime
+	// directory, the model and the list of services stay as they are.
+	Reload func() (config.Config, error)
+}
+
+// Server is the supervisor: the top of the tree. Make it with [New], and call
+// [Server.Run] or [Server.Close].
+type Server struct {
+	options  Options
+	config   config.Config
+	model    Model
+	services []*Service
+	sockets  map[string][]*socket
+	dir      *names.Dir
+	temp     bool // the runtime directory is ours to remove
+	out      *logOutput
+	log      *slog.Logger
+	manager  *systemd.Notifier
+	started  time.Time
+
+	ready     chan struct{}
+	sayReady  sync.Once
+	stopping  chan struct{} // closed when the server is to stop
+	sayStop   sync.Once
+	killed    chan struct{} // closed when it is to stop at once
+	sayKill   sync.Once
+	commands  chan command
+	runCalled bool
+}
+
+// command is something that the model is asked to do.
+type command struct {
+	kind    message.Kind
+	service string
+	delta   int
+}
+
+// New checks everything, takes the runtime directory and opens the sockets; it
+// starts no process. Sockets that the service manager passed (LISTEN_FDS) are
+// taken, and its environment is cleared, so workers do not inherit it.
+//
+// Errors: an unknown service or model, a configuration error (see package
+// config), [ErrInUse], and those of the system. Everything is undone then.
+func New(o Options) (s *Server, err error) {
+	s = &Server{
+		options: o, config: o.Config, started: time.Now(), sockets: map[string][]*socket{},
+		ready: make(chan struct{}), stopping: make(chan struct{}), killed: make(chan struct{}),
+		commands: make(chan command, 16),
+	}
+	made := s
+	defer func() {
+		if err != nil {
+			made.Close()
+		}
+	}()
+	if err := o.Config.Check(); err != nil {
+		return nil, fmt.Errorf("prefork: configuration: %w", err)
+	}
+	if s.model, err = findModel(o.Config.Model); err != nil {
+		return nil, err
+	}
+	if err := s.chooseServices(); err != nil {
+		return nil, err
+	}
+	if s.out, err = openLog(o.Config.LogFile); err != nil {
+		return nil, err
+	}
+	if s.log = o.Logger; s.log == nil {
+		s.log = newLogger(s.out, names.Supervisor, "", -1)
+	}
+	if err := s.openDir(); err != nil {
+		return nil, err
+	}
+	s.manager = systemd.NewNotifier()
+	if err := s.openSockets(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// chooseServices looks the services up, and refuses settings for those that do
+// not run: that is a slip of the pen.
+func (s *Server) chooseServices() error {
+	list := s.options.Services
+	if list == nil {
+		list = registered()
+	}
+	if len(list) == 0 {
+		return errors.New("prefork: no service: call Register before tfork.Dispatch")
+	}
+	for _, name := range list {
+		service, err := lookup(name)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(s.services, service) {
+			return fmt.Errorf("prefork: service %s is listed twice", service.Name)
+		}
+		s.services = append(s.services, service)
+	}
+	for name := range s.config.Services {
+		if _, err := lookup(name); err != nil {
+			return fmt.Errorf("configuration: service.%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// openDir takes the runtime directory. An earlier server's processes may still
+// be leaving it: they get as long as they get to stop.
+func (s *Server) openDir() (err error) {
+	path := s.config.RuntimeDir
+	if path == "" {
+		if path, err = os.MkdirTemp("", "prefork-"); err != nil {
+			return fmt.Errorf("runtime directory: %w", err)
+		}
+		s.temp = true
+		s.config.RuntimeDir = path
+	}
+	s.dir, err = names.Open(path, s.stopTimeout())
+	return err
+}
+
+// openSockets opens those of all services. What the manager passed and nobody
+// wants is closed: an open socket that nobody serves is a trap.
+func (s *Server) openSockets() error {
+	passed := systemd.Sockets()
+	for _, service := range s.services {
+		list, err := openSockets(s.settings(service), passed)
+		if err != nil {
+			return fmt.Errorf("service %s: %w", service.Name, err)
+		}
+		s.sockets[service.Name] = list
+	}
+	for name, files := range passed {
+		s.log.Warn("the service manager passed sockets that no service listens at", "name", name)
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	return nil
+}
+
+// settings are those of one service, with its own sockets if none are
+// configured.
+func (s *Server) settings(service *Service) config.Settings {
+	return settingsOf(&s.config, service)
+}
+
+// settingsOf applies the rule of [Service.Listen].
+func settingsOf(c *config.Config, service *Service) config.Settings {
+	st := c.Of(service.Name)
+	if len(st.Listen) == 0 {
+		st.Listen = service.Listen
+	}
+	return st
+}
+
+// Run starts everything and blocks until the server has stopped: ctx ended,
+// [Server.Stop] was called, or a signal came. It may be called once. Meanwhile
+// the process's signals mean:
+//
+//	TERM, INT     stop; a second one: kill everything
+//	HUP           open the logs again, in every process
+//	USR2          reload
+//	TTIN, TTOU    one worker more, or less, in each service
+//	PIPE          nothing
+//
+// If orphans come to this process (it is PID 1 of a container, or a child
+// subreaper), they are reaped, and nobody else's children are.
+//
+// The error is nil after a stop, a [*FailedError] if a service was given up
+// (all others go on meanwhile; if none is left, Run returns), or what kept the
+// model from running.
+func (s *Server) Run(ctx context.Context) error {
+	if s.runCalled {
+		return errors.New("prefork: Run called twice")
+	}
+	s.runCalled = true
+	defer s.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stopSignals := s.watchSignals()
+	defer stopSignals()
+	defer s.reapOrphans(ctx)()
+	stopNames, err := s.answerAt()
+	if err != nil {
+		return err
+	}
+	defer stopNames()
+	defer context.AfterFunc(ctx, func() { s.Stop() })()
+	s.log.Info("server starts", "runtime-dir", s.dir.Path(), "services", len(s.services))
+	err = s.model.Run(s)
+	stopNames()
+	s.awaitOrphans()
+	s.log.Info("server ends", "error", err)
+	return err
+}
+
+// awaitOrphans waits for workers that lost their master and are still leaving.
+func (s *Server) awaitOrphans() {
+	wait := margin
+	select {
+	case <-s.killed:
+	default:
+		wait += s.stopTimeout()
+	}
+	if err := s.dir.Clear(wait); err != nil {
+		s.log.Error("a process does not leave", "error", err)
+	}
+}
+
+// stopTimeout is the longest time that a worker gets to stop.
+func (s *Server) stopTimeout() (longest time.Duration) {
+	for _, service := range s.services {
+		longest = max(longest, s.settings(service).StopTimeout)
+	}
+	return longest
+}
+
+// Close gives up the sockets and the runtime directory. It is for a server that
+// never ran; Run does it itself.
+func (s *Server) Close() error {
+	for _, name := range slices.Sorted(maps.Keys(s.sockets)) {
+		closeSockets(s.sockets[name])
+	}
+	s.sockets = nil
+	if s.dir != nil {
+		s.dir.Sweep()
+		s.dir.Close()
+		s.dir = nil
+	}
+	if s.temp {
+		os.RemoveAll(s.config.RuntimeDir)
+	}
+	if s.out != nil {
+		s.out.close()
+	}
+	return nil
+}
+
+// RuntimeDir returns the path of the runtime directory.
+func (s *Server) RuntimeDir() string { return s.config.RuntimeDir }
+
+// Addrs returns the addresses of a service's sockets in the order of the
+// configuration; where a free port was asked for, the one that was found. It is
+// nil for an unknown service.
+func (s *Server) Addrs(service string) []net.Addr {
+	var addrs []net.Addr
+	for _, socket := range s.sockets[strings.ToLower(service)] {
+		addrs = append(addrs, socket.addr)
+	}
+	return addrs
+}
+
+// Ready returns a channel that is closed when all services are ready for the
+// first time.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// answerAt makes the supervisor's own name.
+func (s *Server) answerAt() (stop func(), err error) {
+	socket, err := s.dir.Bind(names.Name(names.Supervisor, "", -1, 0))
+	if err != nil {
+		return nil, err
+	}
+	defer socket.File.Close()
+	end, err := names.Serve(socket.File, s.answer)
+	if err != nil {
+		return nil, err
+	}
+	dir := s.dir
+	return sync.OnceFunc(func() {
+		end()
+		dir.Prune(socket.ID)
+	}), nil
+}
+
+// answer is what the supervisor's own socket says.
+func (s *Server) answer(q message.Message) message.Message {
+	switch q.Kind {
+	case message.Ping:
+	case message.Status:
+		return message.JSON(message.Row, s.row())
+	case message.Stop:
+		s.Stop()
+	case message.Reload:
+		s.Reload()
+	case message.Reopen:
+		s.Reopen()
+	default:
+		return message.Text(message.Refuse, fmt.Sprintf("the supervisor does not know question %d", q.Kind))
+	}
+	return message.Message{Kind: message.Done}
+}
+
+// row is the supervisor's line in the process table.
+func (s *Server) row() Process {
+	state := StateStarting
+	select {
+	case <-s.ready:
+		state = StateReady
+	default:
+	}
+	select {
+	case <-s.stopping:
+		state = StateDraining
+	default:
+	}
+	return Process{Role: names.Supervisor, Instance: -1, Pid: os.Getpid(), State: state, Started: s.started, Memory: residentMemory()}
+}
+
+// becameReady tells everybody who waits for it.
+func (s *Server) becameReady() {
+	s.sayReady.Do(func() { close(s.ready) })
+	status := fmt.Sprintf("%d services are ready", len(s.services))
+	s.log.Info(status)
+	if err := s.manager.Ready(status); err != nil {
+		s.log.Error("service manager", "error", err)
+	}
+}

@@ -1,0 +1,162 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+)
+
+// echoed sends a word and wants it back.
+func echoed(t *testing.T, network, address string) {
+	t.Helper()
+	c := dialWithin(t, network, address)
+	if _, err := io.WriteString(c, "word"); err != nil {
+		t.Error(err)
+		return
+	}
+	b := make([]byte, 4)
+	if _, err := io.ReadFull(c, b); err != nil || string(b) != "word" {
+		t.Errorf("%s %s answered %q, %v", network, address, b, err)
+	}
+}
+
+func TestServer_EveryKindOfSocket(t *testing.T) {
+	dir := t.TempDir()
+	stream, stale := filepath.Join(dir, "stream"), filepath.Join(dir, "stale")
+	ln, err := net.Listen("unix", stale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	ln.Close()
+	s := start(t, fmt.Sprintf(`backoff-increment = 0
+[service.echo]
+children = 2
+listen = ["tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:%s", "unix:%s", "tcp6:[::1]:0"]
+`, stream, stale), echoService)
+	addrs := s.addrs[echoService]
+	for range 2 {
+		echoed(t, "tcp", addrs[0])
+		echoed(t, "udp", addrs[1])
+		echoed(t, "unix", stream)
+		echoed(t, "unix", stale)
+		echoed(t, "tcp", addrs[4])
+		old := s.pids()
+		s.kill(syscall.SIGKILL, "worker-echo-0", "worker-echo-1")
+		s.renewed(old, "worker-echo-0", "worker-echo-1")
+	}
+	s.stop()
+	for _, path := range []string{stream, stale} {
+		if _, err := os.Lstat(path); err == nil {
+			t.Errorf("%s is left", path)
+		}
+	}
+}
+
+// TestServer_ReusePort gives each worker a socket of its own, which outlives it.
+func TestServer_ReusePort(t *testing.T) {
+	s := start(t, "children = 3\nbackoff-increment = 0\nreuse-port = true", httpService, echoService)
+	served := map[int]bool{}
+	testutil.Poll(t, patience, "all workers serve", func() bool {
+		served[s.see(httpService).Instance] = true
+		return len(served) == 3
+	})
+	echoed(t, "udp", s.addrs[echoService][1])
+	old := s.pids()
+	s.kill(syscall.SIGKILL, "worker-http-0", "worker-http-1", "worker-http-2")
+	for range 20 {
+		s.see(httpService) // it waits in the queue of the worker that comes back
+	}
+	s.renewed(old, "worker-http-0", "worker-http-1", "worker-http-2")
+}
+
+// TestServer_SocketsOfTheManager: LISTEN_FDS by name, and the states.
+func TestServer_SocketsOfTheManager(t *testing.T) {
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	f, err := ln.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s := prepare(t, "children = 2\n[service.http]\nlisten = [\"systemd:web\"]")
+	// The manager knows the pid because it executes the server itself; the
+	// shell does so here.
+	script := filepath.Join(t.TempDir(), "manager")
+	text := fmt.Sprintf("#!/bin/sh\nexec env LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web NOTIFY_SOCKET=%s %s \"$@\" 3<&%d\n", manager.LocalAddr(), testutil.Exe(), 3)
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.exe = script
+	s.extra = []*os.File{f}
+	s.launch(httpService)
+	said := func(want string) {
+		t.Helper()
+		b := make([]byte, 1000)
+		n, err := manager.Read(b)
+		if err != nil || !strings.HasPrefix(string(b[:n]), want) {
+			t.Errorf("the manager heard %q, %v; want %s", b[:n], err, want)
+		}
+	}
+	said("READY=1\n")
+	s.see(httpService)
+	if got := s.addrs[httpService][0]; got != ln.Addr().String() {
+		t.Errorf("it listens at %s", got)
+	}
+	s.kill(syscall.SIGUSR2, "supervisor")
+	said("RELOADING=1\nMONOTONIC_USEC=")
+	said("READY=1\n")
+	s.stop()
+	said("STOPPING=1")
+}
+
+// TestServer_AsPID1 runs the server as the first process of a pid namespace.
+func TestServer_AsPID1(t *testing.T) {
+	s := prepare(t, "children = 2\nbackoff-increment = 0")
+	s.sys = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	s.env = []string{"TEST_PID1=1"}
+	if err := exec.Command("/usr/bin/unshare", "--pid", "--mount", "--fork", "--mount-proc", "/bin/true").Run(); err != nil {
+		t.Skipf("pid namespaces are not for us: %v", err)
+	}
+	s.launch(httpService)
+	s.ready()
+	if got := s.pid("supervisor"); got != 1 && got != s.cmd.Process.Pid {
+		t.Logf("the supervisor has pid %d from here", got)
+	}
+	// An orphan: the worker's child outlives a shell in between.
+	for range 3 {
+		if _, err := s.get(httpService, "/orphan"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.logged("reaped an orphan", "status=1792") // exit 7
+	s.get(httpService, "/signal?n=11")
+	s.logged("ended", `outcome="signal 11"`, "restart=true")
+	s.get(httpService, "/exit?code=9")
+	s.logged("ended", `outcome="exit status 9"`, "restart=true")
+	s.ready()
+	s.see(httpService)
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	if err := s.wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+}
