@@ -26,7 +26,8 @@ var mayImport = map[string][]string{
 	"internal/ci/prove":  {"internal/ci/...", "internal/sandbox"},
 	"internal/sandbox":   {},
 
-	"cmd/tforkdemo":     {"prefork", "tfork", "cgroup", "pidfd"},
+	"cmd/tforkdemo/internal/jobs": {},
+
 	"fuzz":              {},
 	"prefork":           {"tfork", "prefork/..."},
 	"prefork/accept":    {},
