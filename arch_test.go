@@ -26,7 +26,9 @@ var mayImport = map[string][]string{
 	"internal/ci/prove":  {"internal/ci/...", "internal/sandbox"},
 	"internal/sandbox":   {},
 
-	"cmd/tforkdemo/internal/jobs": {},
+	"cmd/tforkdemo/internal/batch":  {"tfork", "cgroup", "cmd/tforkdemo/internal/jobs"},
+	"cmd/tforkdemo/internal/jobs":   {},
+	"cmd/tforkdemo/internal/report": {"tfork", "cmd/tforkdemo/internal/batch"},
 
 	"fuzz":              {},
 	"prefork":           {"tfork", "prefork/..."},
