@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"cmd/tforkdemo/internal/batch":  {"tfork", "cgroup", "cmd/tforkdemo/internal/jobs"},
 	"cmd/tforkdemo/internal/jobs":   {},
 	"cmd/tforkdemo/internal/report": {"tfork", "cmd/tforkdemo/internal/batch"},
+	"cmd/tforkdemo/internal/theft":  {"tfork"},
 
 	"fuzz":              {},
 	"prefork":           {"tfork", "prefork/..."},
