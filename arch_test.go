@@ -26,6 +26,10 @@ var mayImport = map[string][]string{
 	"internal/ci/prove":  {"internal/ci/...", "internal/sandbox"},
 	"internal/sandbox":   {},
 
+	"cmd/tforkdemo": {"tfork", "cmd/tforkdemo/internal/cli"},
+	"cmd/tforkdemo/internal/cli": {
+		"prefork", "tfork", "cgroup", "pidfd", "cmd/tforkdemo/internal/...",
+	},
 	"cmd/tforkdemo/internal/batch":  {"tfork", "cgroup", "cmd/tforkdemo/internal/jobs"},
 	"cmd/tforkdemo/internal/jobs":   {},
 	"cmd/tforkdemo/internal/report": {"tfork", "cmd/tforkdemo/internal/batch"},

@@ -1,0 +1,22 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/tfork"
+)
+
+// TestMain plays tforkdemo under its name, and the roles of that.
+func TestMain(m *testing.M) {
+	tfork.Dispatch()
+	if filepath.Base(os.Args[0]) == "tforkdemo" {
+		main()
+	}
+	testutil.Main(m, nil)
+}
