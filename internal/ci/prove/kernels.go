@@ -101,6 +101,7 @@ func (j *job) matrixCell(ctx context.Context, m vm.Machine, runs []plan.Run, at 
 func boots(ctx context.Context, m vm.Machine, results *suite.Collector, at *suite.Place) error {
 	faults := map[int]bool{}
 	for {
+		// What is over is not repeated.
 		m.FirstRun = results.Next()
 		results.Current = -1
 		console, err := m.Run(ctx, results.Line)
@@ -132,6 +133,7 @@ const (
 
 // initrd writes the one archive that all machines start from.
 func (j *job) initrd(p plan.Plan) (path string, err error) {
+	// A static busybox stands in for all the programs that tests start.
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		return "", err
@@ -145,6 +147,7 @@ func (j *job) initrd(p plan.Plan) (path string, err error) {
 		return "", err
 	}
 	defer f.Close()
+	// The same paths as in the stage, below another root.
 	a := vm.NewArchive(f)
 	a.BaseSystem(busybox, j.runner)
 	a.Copy(filepath.Join(stageInGuest, plan.Probes), filepath.Join(j.stage.Dir, plan.Probes))

@@ -71,6 +71,7 @@ func prove(ctx context.Context, args []string, out io.Writer) (ok bool, err erro
 		return false, err
 	}
 	began := time.Now()
+	// Where everything is built; other users must be able to look into it.
 	dir, err := os.MkdirTemp("", "prove-")
 	if err != nil {
 		return false, err

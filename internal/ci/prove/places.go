@@ -40,6 +40,7 @@ func (j *job) tour(ctx context.Context, visits []visit) []suite.Place {
 			places = append(places, suite.Place{Name: v.name})
 		}
 	}
+	// Pointers into places stay valid: it does not grow any more.
 	for i := range places {
 		p := &places[i]
 		for _, v := range visits {
@@ -101,6 +102,7 @@ func (j *job) take(at *suite.Place, results *suite.Collector) (err error) {
 		if r.Suite != plan.Probes || r.Verdict != suite.Pass {
 			continue
 		}
+		// Both users must get the same answers; the table shows one.
 		at.Answers = r.Answers
 		if at.Name == bare {
 			continue

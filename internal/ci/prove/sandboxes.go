@@ -28,6 +28,7 @@ const bare = "bare"
 // sandboxes runs the suites under each seccomp profile.
 func (j *job) sandboxes(ctx context.Context) ([]suite.Place, error) {
 	var visits []visit
+	// Each place is a runner of its own: a filter stays for good.
 	for _, name := range append([]string{bare}, profileNames()...) {
 		visits = append(visits, visit{name, func(ctx context.Context, at *suite.Place) error {
 			o := suite.Options{Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: runTimeout}
@@ -68,6 +69,8 @@ func (j *job) underRunner(ctx context.Context, at *suite.Place, o suite.Options,
 	if err := writePlan(path, plan.Plan{Settle: settle, Runs: runs}); err != nil {
 		return err
 	}
+	// Its standard output is the report; what is wrong with the runner itself
+	// is on its standard error.
 	results, done, err := j.collect(at.Name, runs)
 	if err != nil {
 		return err

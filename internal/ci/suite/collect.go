@@ -230,6 +230,7 @@ func (r *Result) count(e event, text string) {
 		return
 	}
 	r.Counts = r.Counts.plus(one)
+	// A sub-test of a sub-test of a strategy counts for it as well.
 	for part := range strings.SplitSeq(strings.ToLower(e.Test), "/") {
 		if strategyName.MatchString(part) {
 			if r.ByStrategy == nil {

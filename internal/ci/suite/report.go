@@ -112,6 +112,7 @@ func (r Report) writeTable(w io.Writer) {
 			set(row{res.Suite, res.User, res.Strategy}, i, res.cell())
 		}
 	}
+	// The strategies' lines come below the one that they are part of.
 	for i, p := range r.Places {
 		for _, res := range p.Results {
 			for name, c := range res.ByStrategy {
@@ -119,6 +120,7 @@ func (r Report) writeTable(w io.Writer) {
 			}
 		}
 	}
+	// Same suites together, whichever place had them first.
 	slices.SortStableFunc(rows, func(a, b row) int { return strings.Compare(a.String(), b.String()) })
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer tw.Flush()

@@ -36,6 +36,7 @@ type Options struct {
 // every suite.
 func (s *Stage) Runs(o Options) []plan.Run {
 	var runs []plan.Run
+	// The probes come first: what they say explains what the suites skip.
 	for _, pkg := range append([]string{plan.Probes}, s.Suites...) {
 		for _, profile := range orEmpty(o.Profiles) {
 			for _, strategy := range strategiesOf(pkg, o.Strategies) {

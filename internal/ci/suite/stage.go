@@ -76,6 +76,7 @@ const module = "github.com/seed-cb702d51/tfork-go/"
 // eachTwo calls f for every suite, two at a time, and returns the first error.
 func (s *Stage) eachTwo(f func(pkg string) error) error {
 	var wg sync.WaitGroup
+	// More at a time would only take memory: the linker is what is slow.
 	slots := make(chan struct{}, 2)
 	errs := make(chan error, len(s.Suites))
 	for _, pkg := range s.Suites {
