@@ -98,8 +98,9 @@ func TestWaiterKilled_AtRandomMoments(t *testing.T) {
 				case errors.Is(err, ErrGone):
 					gone++
 				default:
+					// Four waiters in a row were killed before they served.
 					var start *startError
-					if !errors.As(err, &start) {
+					if !errors.As(err, &start) && !errors.Is(err, errClosed) {
 						t.Errorf("neither a result nor ErrGone: %v", err)
 					}
 				}

@@ -32,8 +32,8 @@ var errProtocol = errors.New("protocol violation")
 func (t *thread) next() (message, error) {
 	for {
 		n, oobn, flags, err := t.receive(t.buf, t.oob)
-		if err != nil || n == 0 {
-			return message{}, io.EOF
+		if err != nil || n == 0 && oobn == 0 {
+			return message{}, io.EOF // an empty message would have a stamp
 		}
 		m, err := t.parse(t.buf[:n], t.oob[:oobn], flags)
 		if err == nil {

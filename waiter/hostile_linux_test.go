@@ -1,0 +1,207 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package waiter
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/internal/wire"
+)
+
+// rawWaiter is a waiter at whose socket the test says what it likes.
+type rawWaiter struct {
+	fd   int
+	proc *os.Process
+}
+
+func startRaw(t testing.TB) *rawWaiter {
+	t.Helper()
+	proc, ours, err := startWaiter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &rawWaiter{fd: fdOf(ours), proc: proc}
+	t.Cleanup(func() {
+		ours.Close()
+		proc.Wait()
+	})
+	return w
+}
+
+// end waits for the waiter's end and returns its exit code.
+func (w *rawWaiter) end(t testing.TB) int {
+	t.Helper()
+	state, err := w.proc.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.ExitCode()
+}
+
+// tinyRequest asks for a worker that exits at once.
+func tinyRequest(t testing.TB) wire.Request {
+	return wire.Request{Path: testutil.Tiny(t, 0), Args: []string{"tiny"}, Dir: "/", Slots: []bool{true}}
+}
+
+// spawnMessage is a whole request with its body inside.
+func spawnMessage(q *wire.Request, id uint64, files int) []byte {
+	body := q.Append(nil)
+	return append(wire.Envelope{Files: uint32(files), Body: uint32(len(body))}.Append(nil, id), body...)
+}
+
+// hostile are messages that no caller of ours sends. Each ends the waiter.
+var hostile = []struct {
+	name string
+	send func(t testing.TB, w *rawWaiter)
+}{
+	{"nothing but noise", func(t testing.TB, w *rawWaiter) { w.send([]byte("GET / HTTP/1.0\r\n\r\n")) }},
+	{"a cut header", func(t testing.TB, w *rawWaiter) { w.send(wire.AppendReady(nil)[:7]) }},
+	{"a cut request", func(t testing.TB, w *rawWaiter) {
+		q := tinyRequest(t)
+		w.send(spawnMessage(&q, 1, 1)[:60], 0)
+	}},
+	{"another version", func(t testing.TB, w *rawWaiter) {
+		q := tinyRequest(t)
+		msg := spawnMessage(&q, 1, 1)
+		msg[0]++
+		w.send(msg, 0)
+	}},
+	{"an answer", func(t testing.TB, w *rawWaiter) { w.send(wire.StartedInfo{Pid: 1}.Append(nil, 1)) }},
+	{"an oversized message", func(t testing.TB, w *rawWaiter) { w.send(make([]byte, wire.MaxMessage+1)) }},
+	{"an oversized body", func(t testing.TB, w *rawWaiter) {
+		w.send(wire.Envelope{Carrier: wire.BodyInMemfd, Body: wire.MaxBody + 1}.Append(nil, 1), 0)
+	}},
+	{"descriptors with a signal", func(t testing.TB, w *rawWaiter) { w.send(wire.SignalInfo{Worker: 1}.Append(nil, 1), 0) }},
+	{"too few descriptors", func(t testing.TB, w *rawWaiter) {
+		q := tinyRequest(t)
+		w.send(spawnMessage(&q, 1, 1))
+	}},
+	{"too many descriptors", func(t testing.TB, w *rawWaiter) {
+		q := tinyRequest(t)
+		w.send(spawnMessage(&q, 1, 1), 0, 0)
+	}},
+	{"more descriptors than slots", func(t testing.TB, w *rawWaiter) {
+		q := tinyRequest(t)
+		w.send(spawnMessage(&q, 1, 2), 0, 0)
+	}},
+	{"no memfd", func(t testing.TB, w *rawWaiter) {
+		w.send(wire.Envelope{Carrier: wire.BodyInMemfd, Body: 100}.Append(nil, 1))
+	}},
+	{"a pipe for a memfd", func(t testing.TB, w *rawWaiter) {
+		var p [2]int
+		unix.Pipe2(p[:], unix.O_CLOEXEC)
+		defer closeAll(p[:])
+		w.send(wire.Envelope{Carrier: wire.BodyInMemfd, Body: 100}.Append(nil, 1), p[0])
+	}},
+	{"a memfd that is not sealed", func(t testing.TB, w *rawWaiter) {
+		fd, _ := unix.MemfdCreate("x", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+		defer unix.Close(fd)
+		unix.Write(fd, make([]byte, 100))
+		w.send(wire.Envelope{Carrier: wire.BodyInMemfd, Body: 100}.Append(nil, 1), fd)
+	}},
+	{"a memfd of another size", func(t testing.TB, w *rawWaiter) {
+		fd, err := bodyMemfd(make([]byte, 100))
+		if err != nil {
+			t.Skip(err)
+		}
+		defer unix.Close(fd)
+		w.send(wire.Envelope{Carrier: wire.BodyInMemfd, Body: 5000}.Append(nil, 1), fd)
+	}},
+	{"an empty socket of files", func(t testing.TB, w *rawWaiter) { sendSide(t, w, 2) }},
+	{"too few files in the socket", func(t testing.TB, w *rawWaiter) { sendSide(t, w, 3, 0, 0) }},
+	{"too many files in the socket", func(t testing.TB, w *rawWaiter) { sendSide(t, w, 1, 0, 0) }},
+	{"no socket of files", func(t testing.TB, w *rawWaiter) {
+		w.send(wire.Envelope{Carrier: wire.FilesInSocket, Files: 1}.Append(nil, 1))
+	}},
+	{"flags of the future", func(t testing.TB, w *rawWaiter) {
+		q := tinyRequest(t)
+		q.Flags = 1 << 30
+		w.send(spawnMessage(&q, 1, 1), 0)
+	}},
+	{"shared files", func(t testing.TB, w *rawWaiter) {
+		q := tinyRequest(t)
+		q.Cloneflags = unix.CLONE_FILES
+		w.send(spawnMessage(&q, 1, 1), 0)
+	}},
+	{"the same request again", func(t testing.TB, w *rawWaiter) {
+		var p [2]int
+		unix.Pipe2(p[:], unix.O_CLOEXEC)
+		t.Cleanup(func() { closeAll(p[:]) }) // the worker runs until then
+		out := int(null(t))
+		q := wire.Request{Path: "/bin/cat", Args: []string{"cat"}, Dir: "/", Slots: []bool{true, true}}
+		msg := spawnMessage(&q, 1, 2)
+		w.send(msg, p[0], out)
+		w.send(msg, p[0], out)
+	}},
+	{"a message from somebody else", func(t testing.TB, w *rawWaiter) {
+		c := exec.Command(testutil.Exe())
+		c.Env = testutil.HelperEnv(intruder)
+		f := os.NewFile(uintptr(dup(t, w.fd)), "waiter's socket")
+		defer f.Close()
+		c.ExtraFiles = []*os.File{f}
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}},
+}
+
+// intruder has got hold of the caller's end of the socket, at descriptor 3.
+var intruder = testutil.Helper("intruder", func([]string) int {
+	q := wire.Request{Path: "/bin/true", Args: []string{"true"}, Dir: "/", Slots: []bool{true}}
+	if err := (&rawWaiter{fd: 3}).send(spawnMessage(&q, 1, 1), 1); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+})
+
+func dup(t testing.TB, fd int) int {
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// sendSide sends a request for n files, of which fds are in the side socket.
+func sendSide(t testing.TB, w *rawWaiter, n int, fds ...int) {
+	side, err := sideSocket(fds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(side)
+	q := tinyRequest(t)
+	q.Slots = make([]bool, n)
+	for i := range q.Slots {
+		q.Slots[i] = true
+	}
+	body := q.Append(nil)
+	w.send(append(wire.Envelope{Carrier: wire.FilesInSocket, Files: uint32(n), Body: uint32(len(body))}.Append(nil, 1), body...), side)
+}
+
+func (w *rawWaiter) send(msg []byte, fds ...int) error {
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	return sendmsg(w.fd, msg, oob, 0)
+}
+
+func TestServe_HostileMessagesEndIt(t *testing.T) {
+	for _, h := range hostile {
+		t.Run(h.name, func(t *testing.T) {
+			w := startRaw(t)
+			h.send(t, w)
+			if code := w.end(t); code != exitProtocol {
+				t.Errorf("the waiter ended with %d, want %d", code, exitProtocol)
+			}
+		})
+	}
+}
