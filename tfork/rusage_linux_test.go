@@ -1,0 +1,48 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package tfork
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+)
+
+var funcAllocate = testFunc("allocate", func(*Worker) int {
+	b := make([]byte, 128<<20)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	return 0
+})
+
+// TestStatus_RusageIsTheWorkersOwn: of large and small workers that run beside
+// each other, each reports what it used itself.
+func TestStatus_RusageIsTheWorkersOwn(t *testing.T) {
+	const large = 100 << 10 // KiB
+	tiny := testutil.Tiny(t, 0)
+	forEachStrategy(t, func(t *testing.T, m mode) {
+		var all sync.WaitGroup
+		for range 4 {
+			for _, c := range []*Cmd{m.function(funcAllocate), m.command(tiny)} {
+				all.Go(func() {
+					if err := c.Run(); err != nil {
+						t.Error(err)
+						return
+					}
+					ru := c.ProcessState.Status().Rusage()
+					if ru == nil {
+						t.Errorf("no rusage, source %v", c.ProcessState.Status().Source())
+						return
+					}
+					if isLarge := ru.Maxrss > large; isLarge != (c.function != "") {
+						t.Errorf("%s reports %d KiB", c.Path, ru.Maxrss)
+					}
+				})
+			}
+		}
+		all.Wait()
+	})
+}
