@@ -24,9 +24,10 @@ const waiterFD = 3
 var waiterEnv = []string{
 	// It opens no cgroup files to find its CPU limit,
 	"GODEBUG=containermaxprocs=0,updatemaxprocs=0",
-	// has room for the threads that come back from a system call at the same
-	// time (they would wait for each other otherwise, up to 10 ms),
-	"GOMAXPROCS=16",
+	// has room for all threads at the same time: one that starts a worker keeps
+	// its share until execve is through, and one that comes back from a system
+	// call would wait for a share for up to 10 ms,
+	"GOMAXPROCS=10",
 	// and does not hide a race that is found in it: its standard error is
 	// /dev/null.
 	"GORACE=halt_on_error=1 atexit_sleep_ms=0",
