@@ -140,6 +140,11 @@ func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatu
 	}
 	pid := p.Pid
 	p.Release() // reaped below, with all others
+	defer time.AfterFunc(4*patience, func() {
+		for _, left := range members(map[int]bool{pid: true}) {
+			syscall.Kill(left, unix.SIGKILL)
+		}
+	}).Stop()
 	var ws, end unix.WaitStatus
 	for {
 		got, err := unix.Wait4(-1, &ws, 0, nil)

@@ -299,13 +299,19 @@ func statusHas(pid int, key string, sig syscall.Signal) bool {
 	return false
 }
 
-// locked runs f on a thread of its own, which ends with it.
+// locked runs f on a thread of its own, which ends with it. It is never the
+// process's first one, which cannot end and is what /proc/PID shows.
 func locked(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		f()
+		if unix.Gettid() != unix.Getpid() {
+			f()
+			return
+		}
+		locked(f)
+		runtime.UnlockOSThread()
 	}()
 	<-done
 }

@@ -5,6 +5,7 @@ package tfork
 
 import (
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,14 @@ func newPipe(use pipeUse) (worker childFD, ours *os.File, err error) {
 	if use == workerReads {
 		name = stdinPipeName
 	}
-	return childFD(p[use]), os.NewFile(uintptr(mine), name), nil
+	ours = os.NewFile(uintptr(mine), name)
+	if ours.SetDeadline(time.Time{}) != nil {
+		// The netpoller did not take it (it may be full: epoll(7),
+		// max_user_watches): copying blocks a thread then, as it does with
+		// os/exec. Non-blocking it would end at the first EAGAIN.
+		unix.SetNonblock(mine, false)
+	}
+	return childFD(p[use]), ours, nil
 }
 
 // openNull opens the null device for reading and writing.

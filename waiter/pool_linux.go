@@ -6,6 +6,9 @@ package waiter
 import (
 	"errors"
 	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // Answers that lead to another attempt with a new waiter.
@@ -156,8 +159,15 @@ func (c *conn) ask(w *Worker, q *request) error {
 		c.waiting--
 		c.remove(w)
 	}
-	if isGone(err) {
+	switch {
+	case isGone(err):
 		return errClosed
+	case err == unix.EBADF, err == unix.E2BIG:
+		return err // a file that is none, too many arguments: as execve says it
 	}
-	return err
+	if _, bare := err.(unix.Errno); bare {
+		err = os.NewSyscallError("sendmsg", err)
+	}
+	// Not to be taken for the error of the worker's execve.
+	return fmt.Errorf("request to the waiter: %w", err)
 }

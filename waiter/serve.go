@@ -19,6 +19,7 @@ const (
 	// exitProtocol: a message was malformed, of another version, or came from
 	// a process other than the caller.
 	exitProtocol = 122
-	// exitStolen: something in this very process took a worker's status.
+	// exitStolen: something in this very process took a worker's status, or
+	// waiting is refused here.
 	exitStolen = 123
 )
