@@ -36,7 +36,7 @@ var differences = []difference{
 		name: "stolen status", std: `"waitid: no child processes" [*os.SyscallError syscall.Errno] [errno 10]`,
 		ours: `"exit status 3" [*exec.ExitError] [] ExitError{3 ""}`,
 		play: func(r *trial) {
-			c := r.command(nil, "./exit3")
+			c := r.command(plainly, "./exit3")
 			if err := c.Start(); err != nil {
 				r.noteErr("Start", err)
 				return
@@ -54,7 +54,7 @@ var differences = []difference{
 		name: "types of their own", std: "*os.Process *os.ProcessState *exec.ExitError",
 		ours: "*tfork.Process *tfork.ProcessState *tfork.ExitError",
 		play: func(r *trial) {
-			c := r.command(nil, "./exit3")
+			c := r.command(plainly, "./exit3")
 			err := c.Run()
 			r.note("types", fmt.Sprintf("%T %T %T", c.process(), c.state(), err))
 		},
@@ -63,7 +63,7 @@ var differences = []difference{
 		name: "Process.Wait again", std: `"wait: no child processes" [*os.SyscallError syscall.Errno] [errno 10]`,
 		ours: `"exit status 3" [*exec.ExitError] [] ExitError{3 ""}`,
 		play: func(r *trial) {
-			c := r.command(nil, "./exit3")
+			c := r.command(plainly, "./exit3")
 			if err := c.Start(); err != nil {
 				r.noteErr("Start", err)
 				return
@@ -80,7 +80,7 @@ var differences = []difference{
 	{
 		name: "Process.Release", std: `"os: process already released" false`, ours: `"tfork: process already released" true`,
 		play: func(r *trial) {
-			c := r.command(nil, "/bin/true")
+			c := r.command(plainly, "/bin/true")
 			if err := c.Start(); err != nil {
 				r.noteErr("Start", err)
 				return
@@ -105,7 +105,7 @@ var differences = []difference{
 	{
 		name: "String without Args", std: "runtime error: slice bounds out of range [1:0]", ours: "/bin/true",
 		play: func(r *trial) {
-			c := r.command(nil, "/bin/true")
+			c := r.command(plainly, "/bin/true")
 			*c.fields().Args = nil
 			defer func() {
 				if e := recover(); e != nil {
@@ -118,7 +118,7 @@ var differences = []difference{
 	{
 		name: "AmbientCaps that are none", ours: `fork/exec /bin/true: invalid argument`,
 		play: func(r *trial) {
-			c := r.command(nil, "/bin/true")
+			c := r.command(plainly, "/bin/true")
 			if _, dies := c.(stdCmd); dies {
 				r.note("Run", "")
 				return
@@ -165,7 +165,7 @@ var differences = []difference{
 	{
 		name: "ended is collected", waiter: true, std: "nil", ours: `"os: process already finished" [*errors.errorString] [ErrProcessDone]`,
 		play: func(r *trial) {
-			c := r.command(nil, "/bin/true")
+			c := r.command(plainly, "/bin/true")
 			if err := c.Start(); err != nil {
 				r.noteErr("Start", err)
 				return
@@ -194,7 +194,7 @@ var differences = []difference{
 			gone := make(chan struct{})
 			locked(func() {
 				defer close(gone)
-				c = r.command(nil, "./pause")
+				c = r.command(plainly, "./pause")
 				*c.fields().Sys = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 				r.noteErr("Start", c.Start())
 			})
@@ -215,7 +215,7 @@ var differences = []difference{
 		name: "refused attributes", waiter: true, std: "<nil>",
 		ours: "tfork: strategy waiter cannot honour Cloneflags: only namespaces (CLONE_NEW...) can be asked for through a waiter",
 		play: func(r *trial) {
-			c := r.command(nil, "/bin/true")
+			c := r.command(plainly, "/bin/true")
 			*c.fields().Sys = &syscall.SysProcAttr{Cloneflags: unix.CLONE_FS}
 			r.note("Run", c.Run())
 		},
@@ -265,7 +265,7 @@ func (d difference) show(t *testing.T) {
 // withPause starts the program that does nothing, and notes what look says.
 func withPause(edit func(f fields), look func(pid int) string) func(*trial) {
 	return func(r *trial) {
-		c := r.command(nil, "./pause")
+		c := r.command(plainly, "./pause")
 		if edit != nil {
 			edit(c.fields())
 		}

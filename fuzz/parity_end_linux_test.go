@@ -33,7 +33,7 @@ var endScenarios = []scenario{
 	{"core dump", script("ulimit -c unlimited; cd /tmp; kill -ABRT $$")},
 	{"no core dump", script("ulimit -c 0; kill -SEGV $$")},
 	{"stopped and continued", func(r *trial) {
-		c := r.command(nil, "./pause")
+		c := r.command(plainly, "./pause")
 		r.noteErr("Start", c.Start())
 		r.noteErr("stop", c.process().Signal(unix.SIGSTOP))
 		r.note("stopped", testutil.PollFor(patience, func() bool { return testutil.StateOf(pidOf(c)) == "T" }))
@@ -47,7 +47,7 @@ var endScenarios = []scenario{
 		r.noteState(c)
 	}},
 	{"killed while stopped", func(r *trial) {
-		c := r.command(nil, "./pause")
+		c := r.command(plainly, "./pause")
 		r.noteErr("Start", c.Start())
 		r.noteErr("stop", c.process().Signal(unix.SIGSTOP))
 		r.noteErr("Kill", c.process().Kill())
@@ -221,12 +221,12 @@ var contextScenarios = []scenario{
 		r.noteErr("Wait", c.Wait())
 	}},
 	{"Cancel without context", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		*c.fields().Cancel = func() error { return nil }
 		r.noteErr("Run", c.Run())
 	}},
 	{"WaitDelay not needed", func(r *trial) {
-		c := r.command(nil, "/bin/sh", "-c", "head -c 100000 /dev/zero")
+		c := r.command(plainly, "/bin/sh", "-c", "head -c 100000 /dev/zero")
 		var b bytes.Buffer
 		*c.fields().Stdout, *c.fields().WaitDelay = &b, time.Minute
 		r.noteErr("Run", c.Run())
@@ -243,15 +243,22 @@ var contextScenarios = []scenario{
 		*f.Cancel = func() error { return errPlanted }
 	}))},
 	{"stdin never ends, WaitDelay", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		reader, _ := r.pipe()
 		*c.fields().Stdin, *c.fields().WaitDelay = struct{ io.Reader }{reader}, aMoment
 		r.defers(func() { reader.Close() })
 		done := make(chan struct{})
+		r.noteErr("Start", c.Start())
 		// The copy is in Read of a reader that WaitDelay cannot close: nothing
-		// but its end helps, as in os/exec.
-		time.AfterFunc(10*aMoment, func() { reader.SetDeadline(time.Unix(1, 0)); close(done) })
-		r.noteErr("Run", c.Run())
+		// but its end helps, as in os/exec. That must come after WaitDelay, which
+		// begins when Wait has collected the worker.
+		go func() {
+			defer close(done)
+			testutil.PollFor(patience, func() bool { return !testutil.Exists(pidOf(c)) })
+			time.Sleep(50 * aMoment)
+			reader.SetDeadline(time.Unix(1, 0))
+		}()
+		r.noteErr("Wait", c.Wait())
 		<-done
 	}},
 }
@@ -279,7 +286,7 @@ var attributeScenarios = []scenario{
 	{"Credential of another", viewsOf(syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 23456, Groups: []uint32{7, 8}}})},
 	{"Credential, program not allowed", func(r *trial) {
 		os.Mkdir("private", 0o700)
-		c := r.command(nil, "private/x")
+		c := r.command(plainly, "private/x")
 		attributes(syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 23456}})(c.fields())
 		r.noteErr("Run", c.Run())
 	}},
@@ -315,7 +322,7 @@ var attributeScenarios = []scenario{
 	{"UseCgroupFD of nothing", viewsOf(syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: -1})},
 	{"PidFD", func(r *trial) {
 		fd := -1
-		c := r.command(nil, "./exit3")
+		c := r.command(plainly, "./exit3")
 		attributes(syscall.SysProcAttr{PidFD: &fd})(c.fields())
 		r.noteErr("Start", c.Start())
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
@@ -328,7 +335,7 @@ var attributeScenarios = []scenario{
 	}},
 	{"PidFD of a command that does not start", func(r *trial) {
 		fd := -7
-		c := r.command(nil, "./missing")
+		c := r.command(plainly, "./missing")
 		attributes(syscall.SysProcAttr{PidFD: &fd})(c.fields())
 		r.noteErr("Start", c.Start())
 		r.note("closed", fd < 0)
@@ -336,9 +343,9 @@ var attributeScenarios = []scenario{
 }
 
 var misuseScenarios = []scenario{
-	{"Wait before Start", func(r *trial) { r.noteErr("Wait", r.command(nil, "/bin/true").Wait()) }},
+	{"Wait before Start", func(r *trial) { r.noteErr("Wait", r.command(plainly, "/bin/true").Wait()) }},
 	{"Start twice", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		r.noteErr("Start", c.Start())
 		r.noteErr("Start", c.Start())
 		r.noteErr("Run", c.Run())
@@ -346,40 +353,40 @@ var misuseScenarios = []scenario{
 		r.noteErr("Start", c.Start())
 	}},
 	{"Start after a failed Start", func(r *trial) {
-		c := r.command(nil, "./missing")
+		c := r.command(plainly, "./missing")
 		r.noteErr("Start", c.Start())
 		*c.fields().Path = "/bin/true"
 		r.noteErr("Start", c.Start())
 		r.noteErr("Wait", c.Wait())
 	}},
 	{"Wait twice", func(r *trial) {
-		c := r.command(nil, "./exit3")
+		c := r.command(plainly, "./exit3")
 		r.noteErr("Run", c.Run())
 		r.noteErr("Wait", c.Wait())
 		r.noteErr("Wait", c.Wait())
 		r.noteState(c)
 	}},
 	{"Output with streams set", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		*c.fields().Stdout = io.Discard
 		_, err := c.Output()
 		r.noteErr("Output", err)
 		_, err = c.CombinedOutput()
 		r.noteErr("CombinedOutput", err)
-		c = r.command(nil, "/bin/true")
+		c = r.command(plainly, "/bin/true")
 		*c.fields().Stderr = io.Discard
 		_, err = c.CombinedOutput()
 		r.noteErr("CombinedOutput", err)
 	}},
 	{"Output twice", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		_, err := c.Output()
 		r.noteErr("Output", err)
 		_, err = c.Output()
 		r.noteErr("Output", err)
 	}},
 	{"pipes with streams set", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		*c.fields().Stdin, *c.fields().Stdout, *c.fields().Stderr = strings.NewReader(""), io.Discard, io.Discard
 		_, err := c.StdinPipe()
 		r.noteErr("StdinPipe", err)
@@ -389,7 +396,7 @@ var misuseScenarios = []scenario{
 		r.noteErr("StderrPipe", err)
 	}},
 	{"pipes twice", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		for range 2 {
 			_, err := c.StdinPipe()
 			r.noteErr("StdinPipe", err)
@@ -401,7 +408,7 @@ var misuseScenarios = []scenario{
 		r.noteErr("Run", c.Run())
 	}},
 	{"pipes after Start", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		r.noteErr("Run", c.Run())
 		_, err := c.StdinPipe()
 		r.noteErr("StdinPipe", err)
@@ -411,7 +418,7 @@ var misuseScenarios = []scenario{
 		r.noteErr("StderrPipe", err)
 	}},
 	{"zero Cmd", func(r *trial) {
-		c := r.command(nil, "x")
+		c := r.command(plainly, "x")
 		f := c.fields()
 		*f.Path, *f.Args, *f.Err = "", nil, nil
 		r.noteCmd(c)
@@ -426,14 +433,14 @@ var misuseScenarios = []scenario{
 			func(f fields) { *f.Err = errPlanted },
 		} {
 			for _, name := range []string{"true", "missing-program", "/bin/true", ""} {
-				c := r.command(nil, name, "a", "b c", "")
+				c := r.command(plainly, name, "a", "b c", "")
 				edit(c.fields())
 				r.note("String", c.String())
 			}
 		}
 	}},
 	{"signal of another type", func(r *trial) {
-		c := r.command(nil, "./pause")
+		c := r.command(plainly, "./pause")
 		r.noteErr("Start", c.Start())
 		r.note("refused", c.process().Signal(odd{}) != nil)
 		c.process().Kill()

@@ -126,8 +126,8 @@ func TestParity_PackageLevel(t *testing.T) {
 		t.Error("Error is another type")
 	}
 	for name, make := range map[string]func(){
-		"os/exec": func() { exec.CommandContext(nil, "x") }, //nolint:staticcheck // the panic is the point
-		"tfork":   func() { tfork.CommandContext(nil, "x") },
+		"os/exec": func() { exec.CommandContext(plainly, "x") },
+		"tfork":   func() { tfork.CommandContext(plainly, "x") },
 	} {
 		func() {
 			defer func() {

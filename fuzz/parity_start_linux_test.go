@@ -12,7 +12,7 @@ import (
 // runs is a scenario that changes a command, runs it and notes everything.
 func runs(edit func(f fields), name string, arg ...string) func(*trial) {
 	return func(r *trial) {
-		c := r.command(nil, name, arg...)
+		c := r.command(plainly, name, arg...)
 		if edit != nil {
 			edit(c.fields())
 		}
@@ -28,7 +28,7 @@ func views(edit func(f fields), arg ...string) func(*trial) {
 	return func(r *trial) {
 		pause, err := filepath.Abs("pause")
 		r.noteErr("Abs", err)
-		c := r.command(nil, pause, arg...)
+		c := r.command(plainly, pause, arg...)
 		if edit != nil {
 			edit(c.fields())
 		}
@@ -149,7 +149,7 @@ var programScenarios = []scenario{
 		os.Remove(filepath.Join(old, "deleted"))
 		runs(nil, "/bin/true")(r)
 		runs(dir("missing"), "/bin/true")(r)
-		c := r.command(nil, filepath.Join(old, "pause"))
+		c := r.command(plainly, filepath.Join(old, "pause"))
 		r.noteView(c)
 	}},
 }

@@ -62,7 +62,7 @@ func (r *trial) pipe() (reader, writer *os.File) {
 // shell runs a script with streams that edit sets, and notes what came out.
 func shell(script string, edit func(r *trial, f fields) (outputs []*bytes.Buffer)) func(*trial) {
 	return func(r *trial) {
-		c := r.command(nil, "/bin/sh", "-c", script)
+		c := r.command(plainly, "/bin/sh", "-c", script)
 		outputs := edit(r, c.fields())
 		r.noteErr("Run", c.Run())
 		r.noteState(c)
@@ -153,28 +153,28 @@ var stdioScenarios = []scenario{
 	{"nil file", streams("printf out || exit 4", func(*trial) (io.Writer, io.Writer) { return (*os.File)(nil), (*os.File)(nil) })},
 	{"full device", streams("printf out || exit 4", func(r *trial) (io.Writer, io.Writer) { return r.open("/dev/full", os.O_WRONLY), nil })},
 	{"Output", func(r *trial) {
-		out, err := r.command(nil, "/bin/sh", "-c", speak).Output()
+		out, err := r.command(plainly, "/bin/sh", "-c", speak).Output()
 		r.noteErr("Output", err)
 		r.note("output", content(out))
 	}},
 	{"Output, exit 1", func(r *trial) {
-		out, err := r.command(nil, "/bin/sh", "-c", speak+"; exit 1").Output()
+		out, err := r.command(plainly, "/bin/sh", "-c", speak+"; exit 1").Output()
 		r.noteErr("Output", err)
 		r.note("output", content(out))
 	}},
 	{"Output, much on stderr", func(r *trial) {
-		out, err := r.command(nil, "/bin/sh", "-c", flood+"; printf end >&2; exit 1").Output()
+		out, err := r.command(plainly, "/bin/sh", "-c", flood+"; printf end >&2; exit 1").Output()
 		r.noteErr("Output", err)
 		r.note("output", content(out))
 	}},
 	{"Output, 64 KiB on stderr", func(r *trial) {
-		_, err := r.command(nil, "/bin/sh", "-c", "head -c 65536 /dev/zero >&2; exit 1").Output()
+		_, err := r.command(plainly, "/bin/sh", "-c", "head -c 65536 /dev/zero >&2; exit 1").Output()
 		r.noteErr("Output", err)
-		_, err = r.command(nil, "/bin/sh", "-c", "head -c 65537 /dev/zero >&2; exit 1").Output()
+		_, err = r.command(plainly, "/bin/sh", "-c", "head -c 65537 /dev/zero >&2; exit 1").Output()
 		r.noteErr("Output", err)
 	}},
 	{"Output, Stderr set", func(r *trial) {
-		c := r.command(nil, "/bin/sh", "-c", speak+"; exit 1")
+		c := r.command(plainly, "/bin/sh", "-c", speak+"; exit 1")
 		var b bytes.Buffer
 		*c.fields().Stderr = &b
 		out, err := c.Output()
@@ -182,17 +182,17 @@ var stdioScenarios = []scenario{
 		r.note("output", content(out)+content(b.Bytes()))
 	}},
 	{"Output of nothing that runs", func(r *trial) {
-		out, err := r.command(nil, "./missing").Output()
+		out, err := r.command(plainly, "./missing").Output()
 		r.noteErr("Output", err)
 		r.note("output", out == nil)
 	}},
 	{"CombinedOutput", func(r *trial) {
-		out, err := r.command(nil, "/bin/sh", "-c", speak+"; exit 2").CombinedOutput()
+		out, err := r.command(plainly, "/bin/sh", "-c", speak+"; exit 2").CombinedOutput()
 		r.noteErr("CombinedOutput", err)
 		r.note("output", content(out))
 	}},
 	{"StdinPipe", func(r *trial) {
-		c := r.command(nil, "/bin/cat")
+		c := r.command(plainly, "/bin/cat")
 		in, err := c.StdinPipe()
 		r.noteErr("StdinPipe", err)
 		var b bytes.Buffer
@@ -208,7 +208,7 @@ var stdioScenarios = []scenario{
 		r.note("output", content(b.Bytes()))
 	}},
 	{"StdinPipe not closed", func(r *trial) {
-		c := r.command(nil, "/bin/true")
+		c := r.command(plainly, "/bin/true")
 		in, err := c.StdinPipe()
 		r.noteErr("StdinPipe", err)
 		r.noteErr("Run", c.Run())
@@ -216,7 +216,7 @@ var stdioScenarios = []scenario{
 		r.noteErr("Write", err)
 	}},
 	{"StdinPipe, worker gone", func(r *trial) {
-		c := r.command(nil, "./pause")
+		c := r.command(plainly, "./pause")
 		in, err := c.StdinPipe()
 		r.noteErr("StdinPipe", err)
 		r.noteErr("Start", c.Start())
@@ -226,7 +226,7 @@ var stdioScenarios = []scenario{
 		r.noteErr("Wait", c.Wait())
 	}},
 	{"StdoutPipe and StderrPipe", func(r *trial) {
-		c := r.command(nil, "/bin/sh", "-c", "head -c 1048576 /dev/zero; printf err >&2")
+		c := r.command(plainly, "/bin/sh", "-c", "head -c 1048576 /dev/zero; printf err >&2")
 		out, err := c.StdoutPipe()
 		r.noteErr("StdoutPipe", err)
 		errs, err := c.StderrPipe()
@@ -244,7 +244,7 @@ var stdioScenarios = []scenario{
 		r.noteState(c)
 	}},
 	{"StdoutPipe closed before Start", func(r *trial) {
-		c := r.command(nil, "/bin/sh", "-c", "printf out")
+		c := r.command(plainly, "/bin/sh", "-c", "printf out")
 		out, err := c.StdoutPipe()
 		r.noteErr("StdoutPipe", err)
 		r.noteErr("Close", out.Close())
@@ -252,14 +252,14 @@ var stdioScenarios = []scenario{
 		r.noteState(c)
 	}},
 	{"StdinPipe closed before Start", func(r *trial) {
-		c := r.command(nil, "/bin/cat")
+		c := r.command(plainly, "/bin/cat")
 		in, err := c.StdinPipe()
 		r.noteErr("StdinPipe", err)
 		r.noteErr("Close", in.Close())
 		r.noteErr("Run", c.Run())
 	}},
 	{"pipes of a command that does not start", func(r *trial) {
-		c := r.command(nil, "./missing")
+		c := r.command(plainly, "./missing")
 		in, _ := c.StdinPipe()
 		out, _ := c.StdoutPipe()
 		errs, _ := c.StderrPipe()
@@ -273,7 +273,7 @@ var stdioScenarios = []scenario{
 		r.noteErr("Wait", c.Wait())
 	}},
 	{"views of pipes", func(r *trial) {
-		c := r.command(nil, "./pause")
+		c := r.command(plainly, "./pause")
 		c.StdinPipe()
 		c.StdoutPipe()
 		c.StderrPipe()

@@ -175,3 +175,6 @@ func ourWays(t testing.TB) []way {
 	}
 	return []way{direct, shared, dedicated}
 }
+
+// plainly asks for a command that was not made with a context.
+var plainly context.Context

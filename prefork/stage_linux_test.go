@@ -270,16 +270,30 @@ func (s *stage) same(old map[string]int, names ...string) {
 	}
 }
 
-// unique holds that no place is held twice and no pid has two names.
+// unique holds that no place is held twice and no pid has two names. Until a
+// new process has taken its name over, the kernel reports that of the one that
+// bound it: a real duplicate stays.
 func (s *stage) unique() {
 	s.t.Helper()
+	var duplicate string
+	if !testutil.PollFor(patience, func() bool {
+		duplicate = s.duplicate()
+		return duplicate == ""
+	}) {
+		s.t.Error(duplicate)
+	}
+}
+
+// duplicate describes one, or is empty.
+func (s *stage) duplicate() string {
 	byPid := map[int]string{}
 	for name, p := range s.table() {
 		if other := byPid[p.Pid]; other != "" {
-			s.t.Errorf("pid %d is both %s and %s", p.Pid, name, other)
+			return fmt.Sprintf("pid %d is both %s and %s", p.Pid, name, other)
 		}
 		byPid[p.Pid] = name
 	}
+	return ""
 }
 
 func (s *stage) kill(sig syscall.Signal, names ...string) {
