@@ -26,14 +26,16 @@ var mayImport = map[string][]string{
 	"internal/ci/prove":  {"internal/ci/...", "internal/sandbox"},
 	"internal/sandbox":   {},
 
-	"cmd/tforkdemo": {"tfork", "cmd/tforkdemo/internal/cli"},
+	"cmd/tforkdemo": {"tfork", "cmd/tforkdemo/internal/cli", "cmd/tforkdemo/internal/services"},
 	"cmd/tforkdemo/internal/cli": {
-		"prefork", "tfork", "cgroup", "pidfd", "cmd/tforkdemo/internal/...",
+		"prefork", "prefork/config", "tfork", "cgroup", "pidfd", "cmd/tforkdemo/internal/...",
 	},
 	"cmd/tforkdemo/internal/batch":  {"tfork", "cgroup", "cmd/tforkdemo/internal/jobs"},
 	"cmd/tforkdemo/internal/jobs":   {},
 	"cmd/tforkdemo/internal/report": {"tfork", "cmd/tforkdemo/internal/batch"},
 	"cmd/tforkdemo/internal/theft":  {"tfork"},
+	// Demonstrates prefork: what the workers of tforkdemo prefork do.
+	"cmd/tforkdemo/internal/services": {"prefork"},
 
 	"fuzz":              {},
 	"prefork":           {"tfork", "prefork/..."},

@@ -7,8 +7,12 @@ import (
 	"os"
 
 	"github.com/seed-cb702d51/tfork-go/cmd/tforkdemo/internal/cli"
+	"github.com/seed-cb702d51/tfork-go/cmd/tforkdemo/internal/services"
 	"github.com/seed-cb702d51/tfork-go/tfork"
 )
+
+// Every process of the program must know the services before tfork.Dispatch.
+func init() { services.Register() }
 
 func main() {
 	tfork.Dispatch()

@@ -48,18 +48,22 @@ func (a *app) rootCommand() *cobra.Command {
 		Use:   "tforkdemo",
 		Short: "Run processes whose exit status cannot be lost",
 		Long: `tforkdemo runs processes whose exit status cannot be lost, whatever else in
-the program reaps children or ignores SIGCHLD. It is a tour of package tfork.
+the program reaps children or ignores SIGCHLD. It is a tour of packages
+tfork and prefork.
 
 Begin with "tforkdemo theft", which shows the problem and the cure, and with
-"tforkdemo probe", which shows what this system can do.`,
+"tforkdemo probe", which shows what this system can do. "tforkdemo prefork" serves
+with processes that replace each other, and "tforkdemo ps" shows them.`,
 		Example: `  tforkdemo theft
   tforkdemo run -n 200 -p 8 -- sh -c 'exit $(($$ % 3))'
-  tforkdemo probe`,
+  tforkdemo probe
+  tforkdemo prefork`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(a.runCommand(), a.theftCommand(), a.waitCommand(), a.probeCommand())
+	root.AddCommand(a.runCommand(), a.theftCommand(), a.waitCommand(), a.probeCommand(),
+		a.preforkCommand(), a.psCommand())
 	return root
 }
 
