@@ -52,7 +52,6 @@ var mayImport = map[string][]string{
 	"internal/cgroupfs": {"internal/feature"},
 	"internal/wire":     {},
 	"internal/testutil": {},
-	"internal/deps":     {},
 
 	// What prefork is made of: nothing here knows tfork.
 	"prefork/internal/restart":   {},

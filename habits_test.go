@@ -26,7 +26,7 @@ var restricted = map[string]func(s source) bool{
 	// What the other systems build must not need it.
 	"golang.org/x/sys/unix": func(s source) bool {
 		name := strings.TrimSuffix(strings.TrimSuffix(s.name, ".go"), "_test")
-		return strings.HasSuffix(name, "_linux") || s.pkg() == "internal/deps" || forLinux(s.file)
+		return strings.HasSuffix(name, "_linux") || forLinux(s.file)
 	},
 }
 

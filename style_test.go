@@ -28,11 +28,9 @@ var beyondBudget = map[string]string{
 }
 
 func TestFiles_BeginWithTheLicence(t *testing.T) {
-	// The list of modules to keep is no source of anything.
-	const keeper = "internal/deps/deps.go"
 	const header = "// Copyright The tfork-go Authors.\n// SPDX-License-Identifier: Apache-2.0\n"
 	for _, s := range sources(t) {
-		if s.name != keeper && !strings.HasPrefix(strings.Join(s.lines, "\n")+"\n", header+"\n") {
+		if !strings.HasPrefix(strings.Join(s.lines, "\n")+"\n", header+"\n") {
 			t.Errorf("%s does not begin with the licence lines and a blank one", s.name)
 		}
 	}
@@ -72,7 +70,7 @@ func TestFunctions_StayWithinBudget(t *testing.T) {
 func TestPackages_AreCommented(t *testing.T) {
 	comments, code := map[string]int{}, map[string]int{}
 	for _, s := range sources(t) {
-		if s.test() || s.pkg() == "internal/deps" {
+		if s.test() {
 			continue
 		}
 		for _, l := range s.lines {
@@ -95,7 +93,7 @@ func TestPackages_HaveOneCommentInDocGo(t *testing.T) {
 	has := map[string][]string{}
 	packages := map[string]bool{}
 	for _, s := range sources(t) {
-		if s.test() || s.pkg() == "internal/deps" {
+		if s.test() {
 			continue
 		}
 		packages[s.pkg()] = true

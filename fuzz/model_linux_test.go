@@ -10,7 +10,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -373,30 +372,4 @@ func (m *model) finish() {
 		m.event.Close()
 	}
 	m.c.Wait() // frees the pipe
-}
-
-// TestModel_Process draws sequences of calls, and holds the answers against
-// what a Process is: its status is told once it is there, always the same, and
-// true.
-func TestModel_Process(t *testing.T) {
-	for _, w := range ourWays(t) {
-		t.Run(w.name, func(t *testing.T) { rapid.Check(t, processProperty(w)) })
-	}
-}
-
-func processProperty(w way) func(*rapid.T) {
-	return func(t *rapid.T) {
-		defer time.AfterFunc(4*patience, func() { panic("the model hangs") }).Stop()
-		m := startModel(t, w)
-		defer m.finish()
-		t.Repeat(m.actions())
-	}
-}
-
-// FuzzModel_Process is the same for go test -fuzz.
-func FuzzModel_Process(f *testing.F) {
-	f.Fuzz(func(t *testing.T, way uint8, data []byte) {
-		ways := ourWays(t)
-		rapid.MakeFuzz(processProperty(ways[int(way)%len(ways)]))(t, data)
-	})
 }
