@@ -42,6 +42,15 @@ func through(name string, arg ...string) *tfork.Cmd {
 	return c
 }
 
+// kill is kill(2) for one process. The special numbers, of which -1 means
+// everything there is, are bugs of ours.
+func kill(pid int, sig syscall.Signal) error {
+	if pid <= 1 {
+		panic(fmt.Sprint("kill of process ", pid))
+	}
+	return unix.Kill(pid, sig)
+}
+
 // children returns our children without a look at all processes of the host,
 // of which there may be many; where the kernel does not offer that, with one.
 func children() (pids []int) {
@@ -142,7 +151,7 @@ func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatu
 	p.Release() // reaped below, with all others
 	defer time.AfterFunc(4*patience, func() {
 		for _, left := range members(map[int]bool{pid: true}) {
-			syscall.Kill(left, unix.SIGKILL)
+			kill(left, unix.SIGKILL)
 		}
 	}).Stop()
 	var ws, end unix.WaitStatus
@@ -183,7 +192,7 @@ var waiterKiller = testutil.Helper("waiter killer", func(args []string) int {
 	for killed < rounds {
 		time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // the moment is random
 		for _, pid := range children() {
-			if syscall.Kill(pid, unix.SIGKILL) == nil {
+			if kill(pid, unix.SIGKILL) == nil {
 				killed++
 			}
 		}
@@ -322,7 +331,7 @@ func TestDeath_WaiterStopped(t *testing.T) {
 	}
 	stopWaiters := func() {
 		for _, pid := range waitersOf(os.Getpid()) {
-			syscall.Kill(pid, unix.SIGSTOP)
+			kill(pid, unix.SIGSTOP)
 			testutil.Poll(t, patience, "waiter is stopped", func() bool { return testutil.StateOf(pid) == "T" })
 		}
 	}

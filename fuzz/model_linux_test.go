@@ -291,7 +291,7 @@ func (m *model) killWaiter(really bool) {
 		m.lossy = true
 	}
 	for _, pid := range waitersOf(os.Getpid()) {
-		syscall.Kill(pid, unix.SIGKILL)
+		kill(pid, unix.SIGKILL)
 		// A start that meets it while it dies would be refused.
 		testutil.PollFor(patience, func() bool { return !testutil.Exists(pid) })
 	}
