@@ -48,7 +48,7 @@ func kill(pid int, sig syscall.Signal) error {
 	if pid <= 1 {
 		panic(fmt.Sprint("kill of process ", pid))
 	}
-	return unix.Kill(pid, sig)
+	return testutil.Kill(pid, sig)
 }
 
 // children returns our children without a look at all processes of the host,

@@ -108,7 +108,7 @@ func TestServer_UnderLoadWithKills(t *testing.T) {
 		}
 		if p, ok := s.table()[victim]; ok {
 			kills = append(kills, time.Now())
-			syscall.Kill(p.Pid, syscall.SIGKILL)
+			testutil.Kill(p.Pid, syscall.SIGKILL)
 		}
 	}
 	l.end(t, time.Since(begin))

@@ -44,7 +44,7 @@ func TestServer_FullDisk(t *testing.T) {
 		return len(served) == 3
 	})
 	for _, pid := range served {
-		syscall.Kill(pid, syscall.SIGKILL)
+		testutil.Kill(pid, syscall.SIGKILL)
 	}
 	testutil.Poll(t, patience, "they are replaced", func() bool {
 		got := s.see(httpService)

@@ -145,14 +145,14 @@ func TestServer_BothLevelsKilledAtOnce(t *testing.T) {
 	s := start(t, "children = 2\nbackoff-increment = 0", httpService)
 	old := s.pids()
 	for _, name := range []string{"master-http", "worker-http-0", "worker-http-1"} {
-		syscall.Kill(old["prefork-"+name], syscall.SIGKILL)
+		testutil.Kill(old["prefork-"+name], syscall.SIGKILL)
 	}
 	s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
 	s.unique()
 	// All three levels: nothing is stale for the next start.
 	old = s.pids()
 	for _, pid := range old {
-		syscall.Kill(pid, syscall.SIGKILL)
+		testutil.Kill(pid, syscall.SIGKILL)
 	}
 	s.wait()
 	names, _ := filepath.Glob(filepath.Join(s.dir, "prefork-*"))
@@ -218,7 +218,7 @@ func TestServer_WaiterKilled(t *testing.T) {
 	old := s.pids()
 	for _, of := range []string{"worker-http-0", "master-http"} {
 		if waiter := testutil.ParentOf(old["prefork-"+of]); waiter > 1 {
-			syscall.Kill(waiter, syscall.SIGKILL)
+			testutil.Kill(waiter, syscall.SIGKILL)
 		}
 	}
 	// Whatever can be told about their status without the waiter, the service

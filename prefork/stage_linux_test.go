@@ -299,7 +299,7 @@ func (s *stage) duplicate() string {
 func (s *stage) kill(sig syscall.Signal, names ...string) {
 	s.t.Helper()
 	for _, name := range names {
-		if err := syscall.Kill(s.pid(name), sig); err != nil {
+		if err := testutil.Kill(s.pid(name), sig); err != nil {
 			s.t.Fatalf("kill %s: %v", name, err)
 		}
 	}

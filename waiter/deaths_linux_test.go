@@ -31,7 +31,7 @@ func TestWaiterKilled_CallerHearsAtOnce(t *testing.T) {
 			workers = append(workers, spawnLive(t, p, nil))
 		}
 		waiter := workers[0].WaiterPid()
-		unix.Kill(waiter, unix.SIGKILL)
+		testutil.Kill(waiter, unix.SIGKILL)
 		for _, w := range workers {
 			if status, err := within(t, w.Worker); err != ErrGone || status != 0 {
 				t.Errorf("status %#x, %v; want ErrGone", status, err)
@@ -126,14 +126,14 @@ func TestWaiterKilled_AtRandomMoments(t *testing.T) {
 func TestWaiterStopped_IsContinued(t *testing.T) {
 	p := newPool(t)
 	w := spawnLive(t, p, nil)
-	unix.Kill(w.WaiterPid(), unix.SIGSTOP)
+	testutil.Kill(w.WaiterPid(), unix.SIGSTOP)
 	testutil.Poll(t, soon, "the waiter is stopped", func() bool { return testutil.StateOf(w.WaiterPid()) == "T" })
 	other := spawnLive(t, p, nil) // would hang otherwise
 	if other.WaiterPid() != w.WaiterPid() {
 		t.Errorf("another waiter: %d, was %d", other.WaiterPid(), w.WaiterPid())
 	}
 	// A worker's end is not told meanwhile; who knows of it can ask.
-	unix.Kill(w.WaiterPid(), unix.SIGSTOP)
+	testutil.Kill(w.WaiterPid(), unix.SIGSTOP)
 	testutil.Poll(t, soon, "the waiter is stopped", func() bool { return testutil.StateOf(w.WaiterPid()) == "T" })
 	w.stdin.Close()
 	testutil.Poll(t, soon, "the worker has ended", func() bool { return !testutil.Alive(w.Pid()) })
@@ -238,7 +238,7 @@ func TestCallerDies_WorkersLiveOn(t *testing.T) {
 			if !testutil.Alive(workers[0]) || !testutil.Alive(waiters[0]) {
 				t.Error("a worker that asked for nothing, or its waiter, died with the caller")
 			}
-			unix.Kill(workers[0], unix.SIGTERM)
+			testutil.Kill(workers[0], unix.SIGTERM)
 			for i := range waiters {
 				testutil.Poll(t, soon, "worker and waiter are gone", func() bool {
 					return gone(workers[i])() && gone(waiters[i])()
@@ -259,7 +259,7 @@ func TestGroupSignals_WaiterSurvives(t *testing.T) {
 			t.Parallel()
 			c, waiters, workers := startCaller(t, nil, "0", "exec sleep 1000", "0", "trap '' "+strconv.Itoa(int(sig))+"; exec sleep 1000")
 			for _, pid := range append(workers, waiters[0]) {
-				unix.Kill(pid, sig)
+				testutil.Kill(pid, sig)
 			}
 			if sig != unix.SIGTSTP && sig != unix.SIGTTIN && sig != unix.SIGTTOU && sig != unix.SIGURG {
 				testutil.Poll(t, soon, "a worker has the default disposition", gone(workers[0]))
@@ -270,8 +270,8 @@ func TestGroupSignals_WaiterSurvives(t *testing.T) {
 			c.Process.Kill()
 			c.Wait()
 			for _, pid := range workers {
-				unix.Kill(pid, unix.SIGKILL)
-				unix.Kill(pid, unix.SIGCONT)
+				testutil.Kill(pid, unix.SIGKILL)
+				testutil.Kill(pid, unix.SIGCONT)
 			}
 			testutil.Poll(t, soon, "the waiter leaves after its workers", gone(waiters[0]))
 		})

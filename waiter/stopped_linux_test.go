@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +21,7 @@ func TestWatch_StoppedWaiterReportsEnds(t *testing.T) {
 	pool := newPool(t)
 	w := spawnLive(t, pool, nil)
 	stop(t, w.WaiterPid())
-	if err := syscall.Kill(w.Pid(), unix.SIGKILL); err != nil {
+	if err := testutil.Kill(w.Pid(), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -38,7 +37,7 @@ func TestWatch_StoppedWaiterReportsEnds(t *testing.T) {
 // stop stops a process and returns when it is.
 func stop(t *testing.T, pid int) {
 	t.Helper()
-	if err := syscall.Kill(pid, unix.SIGSTOP); err != nil {
+	if err := testutil.Kill(pid, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	testutil.Poll(t, 30*time.Second, "waiter is stopped", func() bool { return testutil.StateOf(pid) == "T" })

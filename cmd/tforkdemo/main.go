@@ -11,10 +11,8 @@ import (
 	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
-// Every process of the program must know the services before tfork.Dispatch.
-func init() { services.Register() }
-
 func main() {
+	services.Register() // in every process of the program, before Dispatch
 	tfork.Dispatch()
 	os.Exit(cli.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

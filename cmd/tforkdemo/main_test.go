@@ -8,12 +8,14 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/seed-cb702d51/tfork-go/cmd/tforkdemo/internal/services"
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
 // TestMain plays tforkdemo under its name, and the roles of that.
 func TestMain(m *testing.M) {
+	services.Register()
 	tfork.Dispatch()
 	if filepath.Base(os.Args[0]) == "tforkdemo" {
 		main()

@@ -182,7 +182,10 @@ func TestPrefork_ServesAndReplaces(t *testing.T) {
 			}
 			for _, name := range []string{"prefork-worker-http-1", "prefork-worker-echo-0", "prefork-master-http"} {
 				pid := d.ps()[name].Pid
-				syscall.Kill(pid, syscall.SIGKILL)
+				if pid <= 0 {
+					t.Fatalf("no %s", name) // and 0 would be ourselves
+				}
+				testutil.Kill(pid, syscall.SIGKILL)
 				d.replaced(name, pid)
 			}
 			d.pid("/sleep?ms=1")

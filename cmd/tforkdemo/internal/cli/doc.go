@@ -15,4 +15,22 @@
 // files.
 //
 // Concurrency: one Run at a time: it catches signals of the whole process.
+//
+// Rooms: what a person may want to change, and where it is.
+//
+//	run          run.go (one command), run_many.go (several, a jobs file),
+//	             limits.go (flags that need a cgroup), tree.go (-v)
+//	signals      signals.go: which are passed on, and what Ctrl-C does
+//	theft        theft.go: the tables; the experiment itself is package theft
+//	wait         wait.go
+//	probe        probe.go, probe_cgroup.go
+//	prefork      prefork.go: flags over the configuration file; what the
+//	             services do is package services
+//	ps           ps.go: the table and the JSON rows
+//	exit codes   exit.go: one list for all commands, shown by their help
+//	directories  runtimedir.go: where prefork and ps meet without a flag
+//
+// A command returns an exit code or an error that carries one; only Run turns
+// it into the process's own. Nothing here writes to os.Stdout itself, so that a
+// test sees all that a person sees.
 package cli
