@@ -135,7 +135,7 @@ func dropAndAsk(how string) error {
 	if err := changes[i].do("/"); err != nil {
 		return err
 	}
-	q, err := encode(shell("touch /tmp/escaped; kill -9 $PPID"))
+	q, err := encode(shell("exit 0"))
 	if err != nil {
 		return err
 	}
