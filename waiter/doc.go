@@ -84,6 +84,11 @@
 //     for it get their death signal. The others live on. After the last one
 //     the waiter ends with 0.
 //
+// A start that hangs in the kernel (execve from a dead network file system, a
+// frozen cgroup) holds its thread, and after a while, when the Go runtime wants
+// to stop all threads for a moment, the waiter. What may hang so is better off
+// with Request.Dedicated; Direct would hold up the caller.
+//
 // Where unshare(CLONE_FS) is forbidden, one thread starts all workers, one
 // after the other, and another one waits for them.
 //
