@@ -4,7 +4,9 @@
 package fuzz
 
 import (
+	"os"
 	"strconv"
+	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +20,15 @@ const patience = 30 * time.Second
 
 // longKey is set in the environment for the long forms of these tests.
 const longKey = "TFORK_LONG"
+
+// forLong skips what takes long and adds little: a waiter of its own does what a
+// shared one does.
+func forLong(t *testing.T, w way) {
+	t.Helper()
+	if w.name == dedicated.name && os.Getenv(longKey) == "" {
+		t.Skip("takes long: set ", longKey)
+	}
+}
 
 // register makes the worker functions of these tests known to every process.
 func register() {

@@ -15,7 +15,10 @@ import (
 // true.
 func TestModel_Process(t *testing.T) {
 	for _, w := range ourWays(t) {
-		t.Run(w.name, func(t *testing.T) { rapid.Check(t, processProperty(w)) })
+		t.Run(w.name, func(t *testing.T) {
+			forLong(t, w)
+			rapid.Check(t, processProperty(w))
+		})
 	}
 }
 
