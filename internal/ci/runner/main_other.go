@@ -11,5 +11,5 @@ import (
 )
 
 func realMain([]string) error {
-	return fmt.Errorf("Linux only: %w", errors.ErrUnsupported)
+	return fmt.Errorf("this runs on Linux only: %w", errors.ErrUnsupported)
 }
