@@ -50,6 +50,7 @@ func TestPromise1_StatusDeliveredAndTrue(t *testing.T) {
 		if m.dedicated {
 			children = 200 // each starts this binary once more
 		}
+		children = testutil.Fewer(children)
 		testutil.ForEachSIGCHLD(t, func(t *testing.T) {
 			var next atomic.Int64
 			var runners sync.WaitGroup
@@ -130,12 +131,10 @@ func TestPromise3_EventAfterCollection(t *testing.T) {
 	forEachStrategy(t, func(t *testing.T, m mode) {
 		m.needGuard(t)
 		rounds := 10_000
-		switch {
-		case m.dedicated:
+		if m.dedicated {
 			rounds = 200
-		case testing.Short():
-			rounds = 1000
 		}
+		rounds = testutil.Fewer(rounds)
 		testutil.Thief(t)
 		var left atomic.Int64
 		left.Store(int64(rounds))

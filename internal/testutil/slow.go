@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -23,3 +24,14 @@ var Slow = sync.OnceValue(func() int {
 
 // Scaled returns a deadline that suits the machine. [Poll] does it by itself.
 func Scaled(d time.Duration) time.Duration { return d * time.Duration(Slow()) }
+
+// Fewer returns how many rounds a test should make that makes n of them on a
+// developer's machine: so many fewer on a slow one, and a tenth with -short,
+// but not so few that the test means nothing.
+func Fewer(n int) int {
+	rounds := n / Slow()
+	if testing.Short() {
+		rounds /= 10
+	}
+	return max(rounds, min(n, 40))
+}

@@ -32,12 +32,13 @@ type Archive struct {
 	inode int
 	size  int64
 	dirs  map[string]bool
+	has   map[string]bool // programs and libraries
 	err   error
 }
 
 // NewArchive starts an archive on w, which it borrows until Close.
 func NewArchive(w io.Writer) *Archive {
-	return &Archive{w: bufio.NewWriterSize(w, 1<<20), dirs: map[string]bool{".": true}}
+	return &Archive{w: bufio.NewWriterSize(w, 1<<20), dirs: map[string]bool{".": true}, has: map[string]bool{}}
 }
 
 // Dir adds a directory, and those above it.

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -44,4 +45,43 @@ func TestArchive_KeepsTheFirstError(t *testing.T) {
 	if err := a.Close(); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestArchive_ProgramBringsItsLibraries(t *testing.T) {
+	if _, _, err := needs("/bin/sh"); err != nil {
+		t.Skipf("no ELF program to look at: %v", err)
+	}
+	var b bytes.Buffer
+	a := NewArchive(&b)
+	a.Program("/bin/sh")
+	a.Program("/bin/sh") // is there already
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := entries(t, b.Bytes())
+	for _, name := range []string{"bin/sh", "lib/x86_64-linux-gnu/libc.so.6", "lib64/ld-linux-x86-64.so.2"} {
+		if n := got[name]; n != 1 {
+			t.Errorf("%s is in the archive %d times", name, n)
+		}
+	}
+}
+
+// entries counts the names in an archive.
+func entries(t *testing.T, archive []byte) map[string]int {
+	t.Helper()
+	names := map[string]int{}
+	field := func(at int) int {
+		n, err := strconv.ParseInt(string(archive[at:at+8]), 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	padded := func(n int) int { return (n + 3) &^ 3 }
+	for at := 0; at < len(archive); {
+		size, name := field(at+54), field(at+94)
+		names[string(archive[at+110:at+110+name-1])]++
+		at = padded(padded(at+110+name) + size)
+	}
+	return names
 }
