@@ -15,10 +15,10 @@ import (
 
 // TestMain plays tforkdemo under its name, and the roles of that.
 func TestMain(m *testing.M) {
-	services.Register()
-	tfork.Dispatch()
 	if filepath.Base(os.Args[0]) == "tforkdemo" {
 		main()
 	}
+	services.Register()
+	tfork.Dispatch()
 	testutil.Main(m, nil)
 }
