@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -24,6 +26,7 @@ func Main(m *testing.M, dispatch func(), settle ...func()) {
 	}
 	runHelper()
 	flag.Parse()
+	unignore()
 	before := takeCensus()
 	code := m.Run()
 	for _, f := range settle {
@@ -37,6 +40,17 @@ func Main(m *testing.M, dispatch func(), settle ...func()) {
 		}
 	}
 	os.Exit(code)
+}
+
+// unignore undoes what nohup, or a shell that runs us in the background, has
+// done to the programs that tests start: an ignored signal stays ignored across
+// execve, and a shell cannot even trap it. A caught one is at its default there.
+func unignore() {
+	for _, sig := range []os.Signal{syscall.SIGHUP, os.Interrupt} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 }
 
 // Poll calls ok until it is true, for at most d, and fails the test then.
