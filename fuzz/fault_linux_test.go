@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"slices"
@@ -379,10 +380,10 @@ func TestFault_FewProcesses(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs a user with no other process: only root can become one")
 	}
-	for i, w := range ourWays(t) {
+	for _, w := range ourWays(t) {
 		t.Run(w.name, func(t *testing.T) {
 			forLong(t, w)
-			user := &syscall.Credential{Uid: uint32(54321 + i), Gid: 54321}
+			user := &syscall.Credential{Uid: 1<<20 + rand.Uint32N(1<<24), Gid: 54321}
 			c := tfork.Command("/proc/self/exe", w.name)
 			c.Strategy = tfork.Direct
 			c.Env, c.SysProcAttr = testutil.HelperEnv(fewProcesses), &syscall.SysProcAttr{Credential: user}

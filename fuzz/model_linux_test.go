@@ -344,12 +344,15 @@ func (m *model) invariant() {
 
 // finish ends everything, and holds what the waiting goroutines got together.
 func (m *model) finish() {
-	if m.pidfd >= 0 {
+	switch {
+	case m.pidfd >= 0:
 		unix.PidfdSendSignal(m.pidfd, unix.SIGKILL, nil, 0)
-		m.killed = m.killed || !m.observed
-		m.ending = true
 		unix.Close(m.pidfd)
+	case commOf(m.p.Pid) == "sh": // a kernel without: the best there is
+		kill(m.p.Pid, unix.SIGKILL)
 	}
+	m.killed = m.killed || !m.observed
+	m.ending = true
 	if !m.released {
 		st, err := m.p.Status(true)
 		m.check("Status(true) at last", st, err)
