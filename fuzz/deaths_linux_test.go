@@ -108,7 +108,9 @@ func (n *tally) one() {
 	st, err := c.Process.Status(true)
 	switch {
 	case errors.Is(err, tfork.ErrLost):
-		n.lost.Add(1)
+		if n.lost.Add(1) < 5 {
+			fmt.Println(err)
+		}
 	case err != nil || st.ExitStatus() != code:
 		n.wrong.Add(1)
 		fmt.Printf("status %v, %v, want %d\n", st, err, code)

@@ -81,7 +81,9 @@ func (k *kernel) record(fd int, gone bool) (rawInfo, error) {
 	switch {
 	case err == nil && i.mask&unix.PIDFD_INFO_EXIT != 0:
 		return i, nil
-	case err == nil && !gone:
+	case !gone && (err == nil || errors.Is(err, unix.ESRCH)):
+		// ESRCH: somebody is reaping it at this very moment, so that it has
+		// lost its number and not yet its task; POLLHUP follows.
 		return rawInfo{}, ErrRunning
 	case err == nil:
 		err = errNoRecord
