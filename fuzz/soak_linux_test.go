@@ -23,12 +23,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/sandbox"
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
-// soakKey is in the environment where a soak is wanted: a duration.
-const soakKey = "TFORK_SOAK"
+// soakKey is in the environment where a soak is wanted: a duration. soakProfile
+// may name a profile of package sandbox to do it under.
+const (
+	soakKey     = "TFORK_SOAK"
+	soakProfile = "TFORK_SOAK_PROFILE"
+)
 
 // soakResult is what a soaked caller counts.
 type soakResult struct {
@@ -85,6 +90,18 @@ var soakCaller = testutil.Helper("soak caller", func(args []string) int {
 	return 0
 })
 
+// filteredSoak is the same on what looks like another kernel: its first argument
+// is the profile.
+var filteredSoak = testutil.Helper("soak caller under a profile", func(args []string) int {
+	for _, kv := range testutil.HelperEnv(soakCaller) {
+		key, value, _ := strings.Cut(kv, "=")
+		os.Setenv(key, value)
+	}
+	argv := append([]string{testutil.Exe()}, args[1:]...)
+	fmt.Fprintln(os.Stderr, sandbox.Exec(args[0], argv))
+	return 2
+})
+
 func stopped(stop <-chan struct{}) bool {
 	select {
 	case <-stop:
@@ -100,6 +117,7 @@ func (r *soakResult) load(stop <-chan struct{}, programs []string) {
 		code := rand.IntN(len(programs))
 		c := tfork.Command(programs[code])
 		want := syscall.WaitStatus(code << 8)
+		victim := false
 		switch rand.IntN(200) {
 		case 0, 1, 2, 3:
 			c = tfork.Command("/bin/sh", "-c", "kill -USR1 $$")
@@ -108,6 +126,11 @@ func (r *soakResult) load(stop <-chan struct{}, programs []string) {
 			c = tfork.Command("/bin/sh", "-c", "cat; exit 9")
 			c.Stdin, c.Stdout, c.Stderr = strings.NewReader("x"), new(strings.Builder), new(strings.Builder)
 			want = syscall.WaitStatus(9 << 8)
+		case 8, 9, 10, 11: // killed at a random moment, by somebody else
+			// Not for long: nobody knows the worker of a start that was refused
+			// because its waiter was killed.
+			c = tfork.Command("/bin/sleep", "20")
+			want, victim = syscall.WaitStatus(unix.SIGKILL), true
 		}
 		name := "direct"
 		c.Strategy = tfork.Direct
@@ -119,15 +142,19 @@ func (r *soakResult) load(stop <-chan struct{}, programs []string) {
 			name = "waiter"
 			c.Strategy = tfork.Waiter
 		}
-		r.one(name, c, want)
+		r.one(name, c, want, victim)
 	}
 }
 
 // one runs one worker and counts what came of it.
-func (r *soakResult) one(name string, c *tfork.Cmd, want syscall.WaitStatus) {
+func (r *soakResult) one(name string, c *tfork.Cmd, want syscall.WaitStatus, victim bool) {
 	if err := c.Start(); err != nil {
 		r.count(name, "refused: "+err.Error())
 		return
+	}
+	if victim {
+		pid := c.Process.Pid
+		time.AfterFunc(time.Duration(rand.IntN(5000))*time.Microsecond, func() { kill(pid, unix.SIGKILL) })
 	}
 	err := c.Wait()
 	st, statusErr := c.Process.Status(false)
@@ -187,7 +214,11 @@ func TestSoak(t *testing.T) {
 	}
 	out := filepath.Join(t.TempDir(), "result")
 	sessions := map[int]bool{}
-	main := startSession(t, soakCaller, out, args, sessions)
+	helper := soakCaller
+	if profile := os.Getenv(soakProfile); profile != "" {
+		helper, args = filteredSoak, slices.Insert(args, 1, profile)
+	}
+	main := startSession(t, helper, out, args, sessions)
 	ended, killed := supervise(t, main, sessions)
 	if !ended.Exited() || ended.ExitStatus() != 0 {
 		t.Errorf("soaked caller ended with %#x", ended)

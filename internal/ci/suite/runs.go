@@ -6,7 +6,6 @@ package suite
 import (
 	"path"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/seed-cb702d51/tfork-go/internal/ci/plan"
@@ -86,7 +85,7 @@ func (o Options) complete(r plan.Run) plan.Run {
 // on top of tfork leave the choice of a strategy to it, and so to
 // TFORK_STRATEGY. The tests of the packages below name their strategy.
 func strategiesOf(pkg string, all []string) []string {
-	if pkg == "prefork" || strings.HasPrefix(pkg, "cmd/") {
+	if pkg == "prefork" || pkg == "cmd/tforkdemo" {
 		return orEmpty(all)
 	}
 	return []string{""}
