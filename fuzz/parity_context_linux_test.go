@@ -18,13 +18,13 @@ import (
 )
 
 // grandchild leaves a process behind that holds all streams, until its
-// descriptor 3 is at end of file.
-const grandchild = "cat <&3 >&3 & "
+// descriptor 3 is at end of file. (A shell takes the input from what it puts
+// into the background, hence the copy.)
+const grandchild = "exec 4<&0; cat <&3 & "
 
 // heldOpen gives the worker a descriptor 3 that is open until release.
 func (r *trial) heldOpen(f fields) (release func()) {
 	reader, writer := r.pipe()
-	// The grandchild writes to what it reads from only in name: it never reads.
 	*f.ExtraFiles = []*os.File{reader}
 	r.defers(func() { reader.Close() })
 	return func() { writer.Close() }

@@ -16,7 +16,8 @@ type Options struct {
 	// Dir is where the runner sees the stage.
 	Dir string
 	// Users, Profiles and Strategies are combined with each other; an empty
-	// list of the latter two counts as one empty value.
+	// list of the latter two counts as one empty value. Users other than root
+	// do with what the library itself chooses.
 	Users, Profiles, Strategies []string
 	// Slow is by how much this machine is slower than a developer's: deadlines
 	// are multiplied by it (TFORK_TEST_SLOW).
@@ -38,8 +39,8 @@ func (s *Stage) Runs(o Options) []plan.Run {
 	// The probes come first: what they say explains what the suites skip.
 	for _, pkg := range append([]string{plan.Probes}, s.Suites...) {
 		for _, profile := range orEmpty(o.Profiles) {
-			for _, strategy := range strategiesOf(pkg, o.Strategies) {
-				for _, user := range o.Users {
+			for _, user := range o.Users {
+				for _, strategy := range strategiesOf(pkg, user, o.Strategies) {
 					runs = append(runs, o.complete(plan.Run{
 						ID: len(runs), Suite: pkg, User: user, Profile: profile, Strategy: strategy, Timeout: o.Timeout,
 					}))
@@ -83,9 +84,10 @@ func (o Options) complete(r plan.Run) plan.Run {
 
 // strategiesOf leaves out what makes no difference to a suite: only packages
 // on top of tfork leave the choice of a strategy to it, and so to
-// TFORK_STRATEGY. The tests of the packages below name their strategy.
-func strategiesOf(pkg string, all []string) []string {
-	if pkg == "prefork" || pkg == "cmd/tforkdemo" {
+// TFORK_STRATEGY. The tests of the packages below name their strategy, and so
+// do most of those above.
+func strategiesOf(pkg, user string, all []string) []string {
+	if user == plan.Root && (pkg == "prefork" || pkg == "cmd/tforkdemo") {
 		return orEmpty(all)
 	}
 	return []string{""}
