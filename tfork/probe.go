@@ -47,7 +47,10 @@ func (f Feature) State() string {
 // Probe tries everything that matters here and says what Auto would pick. It
 // starts no process and changes nothing; sure answers are remembered, so only
 // the first call costs something (under a millisecond). It looks at TFORK_STRATEGY and
-// at SIGCHLD as [Cmd.Start] does.
+// at SIGCHLD as [Cmd.Start] does, and has the error that a start would have.
+//
+// Called early in main it makes later starts independent of how many descriptors
+// are left then: see [Auto].
 func Probe() (Report, error) {
 	r := Report{Waiter: waiterPossible()}
 	for _, f := range pidfd.Features() {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/seed-cb702d51/tfork-go/internal/role"
 )
@@ -19,7 +20,10 @@ const (
 	// Auto takes Direct where the kernel keeps a worker's exit status for
 	// whoever holds its pidfd (Linux 6.15), else Waiter where [Dispatch] was
 	// called, else Direct without the guard. With SIGCHLD ignored it prefers
-	// Waiter, so that workers do not inherit that. The environment variable
+	// Waiter, so that workers do not inherit that. Where the first start finds
+	// no descriptors or memory left to find out, it fails with an error that is
+	// EMFILE, ENFILE or ENOMEM, and decides nothing ([Probe] at the start of a
+	// program finds out in time). The environment variable
 	// TFORK_STRATEGY (auto, direct, waiter) stands in for Auto, except in a
 	// program that gained privileges by its execution.
 	Auto Strategy = iota
@@ -105,7 +109,20 @@ func (c *Cmd) options() ([]option, error) {
 		}
 		return []option{waiterOption(who + " asks for it")}, nil
 	}
-	return autoOptions(currentSurroundings()), nil
+	s := currentSurroundings()
+	if shortage(s.exitInfo) {
+		return nil, fmt.Errorf("tfork: cannot tell which strategy to take: %w", s.exitInfo)
+	}
+	return autoOptions(s), nil
+}
+
+// shortage tells the answer of a probe that could not tell because there was no
+// room for it. It would be asked again and answer otherwise, so nothing may be
+// decided on it: least of all to start a worker unguarded. (A probe that never
+// can tell, in an odd sandbox, is no reason to start nothing at all.)
+func shortage(err error) bool {
+	return !errors.Is(err, ErrNotSupported) &&
+		(errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM))
 }
 
 // surroundings are the facts that Auto decides on.

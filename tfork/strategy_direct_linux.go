@@ -51,7 +51,11 @@ func startDirect(l *launch) (int, handle, error) {
 		return 0, nil, err
 	}
 	attr := &syscall.ProcAttr{Dir: l.dir, Env: l.env, Files: l.files, Sys: l.sys}
-	if directParks() != nil {
+	parks := directParks()
+	if shortage(parks) {
+		return 0, nil, fmt.Errorf("tfork: strategy direct: cannot tell what the kernel can do: %w", parks)
+	}
+	if parks != nil {
 		pid, err := syscall.ForkExec(l.path, l.args, attr)
 		if err != nil {
 			return 0, nil, err

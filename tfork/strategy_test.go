@@ -17,7 +17,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 // TestAuto_Table is the table of Auto in docs/architecture.md.
 func TestAuto_Table(t *testing.T) {
 	missing := &feature.Error{Name: "exit info", Since: "Linux 6.15"}
-	unsure := errors.New("out of descriptors")
+	unsure := errors.New("no thread that may be ended")
 	tests := []struct {
 		name string
 		s    surroundings
