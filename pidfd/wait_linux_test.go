@@ -140,3 +140,20 @@ func run(argv []string) (Exit, error) {
 	defer f.Close()
 	return f.Wait(context.Background())
 }
+
+// TestWait_RusageIsTheChildsOwn: of children that are all alike none reports what
+// those before it have used.
+func TestWait_RusageIsTheChildsOwn(t *testing.T) {
+	least, most := int64(1<<62), int64(0)
+	for range 20 {
+		c := sh(t, "exit 0")
+		got, err := c.Wait(soon(t))
+		if err != nil || got.Rusage == nil {
+			t.Fatalf("Wait = %v, %v, want a rusage", got, err)
+		}
+		least, most = min(least, got.Rusage.Minflt), max(most, got.Rusage.Minflt)
+	}
+	if most > 5*least {
+		t.Errorf("children that are alike report %d to %d page faults", least, most)
+	}
+}

@@ -75,6 +75,20 @@ func TestProcess_ReleaseLeavesNoZombie(t *testing.T) {
 	})
 }
 
+// TestProcess_ReleaseAlone: nobody else but Release sees to it that the worker
+// is collected: no Done, no event fd, and no cleanup of a dropped Process.
+func TestProcess_ReleaseAlone(t *testing.T) {
+	forEachStrategy(t, func(t *testing.T, m mode) {
+		p, let := startWaiting(t, m, 0)
+		if err := p.Release(); err != nil {
+			t.Fatal(err)
+		}
+		let()
+		testutil.Poll(t, patience, "worker is gone", func() bool { return !testutil.Exists(p.Pid) })
+		runtime.KeepAlive(p)
+	})
+}
+
 // TestProcess_ManyGoroutines: every method at once, and one truth.
 func TestProcess_ManyGoroutines(t *testing.T) {
 	forEachStrategy(t, func(t *testing.T, m mode) {

@@ -4,8 +4,10 @@
 package tfork
 
 import (
+	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,5 +55,31 @@ func TestStatus_RusageIsTheWorkersOwn(t *testing.T) {
 			}
 		}
 		all.Wait()
+		// The large ones have ended: what all children have used is large now.
+		waited := map[string]func() (Status, error){
+			"at once": func() (Status, error) {
+				p := mustStart(t, m.command(tiny))
+				return p.Status(true)
+			},
+			"after a while": func() (Status, error) {
+				p, let := startWaiting(t, m, 0)
+				time.AfterFunc(20*time.Millisecond, let)
+				return p.Status(true)
+			},
+			"by looking": func() (Status, error) {
+				p := mustStart(t, m.command(tiny))
+				for {
+					if st, err := p.Status(false); !errors.Is(err, ErrRunning) {
+						return st, err
+					}
+					time.Sleep(time.Millisecond)
+				}
+			},
+		}
+		for how, wait := range waited {
+			if st, err := wait(); err != nil || st.Rusage() == nil || st.Rusage().Minflt > large {
+				t.Errorf("a small one that is waited for %s: %v, %v, rusage %+v: too many page faults", how, st, err, st.Rusage())
+			}
+		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -35,9 +36,15 @@ func startRaw(t testing.TB) *rawWaiter {
 	return w
 }
 
-// end waits for the waiter's end and returns its exit code.
+// end waits for the waiter's end, which must come soon, and returns its exit
+// code.
 func (w *rawWaiter) end(t testing.TB) int {
 	t.Helper()
+	overdue := time.AfterFunc(testutil.Scaled(soon), func() {
+		t.Errorf("the waiter still serves after %v", soon)
+		w.proc.Kill()
+	})
+	defer overdue.Stop()
 	state, err := w.proc.Wait()
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,10 +21,19 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
-// exitCode runs a process to its end.
+// exitCode runs a process to its end, which must come soon: one that serves
+// would go on for ever.
 func exitCode(t testing.TB, c *exec.Cmd) int {
 	t.Helper()
-	err := c.Run()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	overdue := time.AfterFunc(testutil.Scaled(soon), func() {
+		t.Errorf("%s still runs after %v", c, soon)
+		c.Process.Kill()
+	})
+	defer overdue.Stop()
+	err := c.Wait()
 	var ee *exec.ExitError
 	if err != nil && !errors.As(err, &ee) {
 		t.Fatal(err)

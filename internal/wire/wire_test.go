@@ -6,6 +6,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -177,6 +178,24 @@ func TestParseRequest_Refuses(t *testing.T) {
 	b[fixedLen+4] = 2 // a slot that is neither open nor closed
 	if _, err := ParseRequest(b); !errors.Is(err, ErrMalformed) {
 		t.Errorf("slot 2: %v", err)
+	}
+}
+
+// TestParseRequest_BelievesNoCount: a number of elements that the body cannot
+// hold costs nothing.
+func TestParseRequest_BelievesNoCount(t *testing.T) {
+	empty := new(Request).Append(nil)
+	lists := fixedLen + 4 // behind the slots: groups, maps, capabilities
+	for at := lists; at+4 <= len(empty); at += 4 {
+		b := bytes.Clone(empty)
+		copy(b[at:], "\x00\x00\x40\x00") // 4 Mi elements
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := ParseRequest(b)
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, ErrMalformed) || got > 1<<20 {
+			t.Errorf("number at %d: %v, and %d bytes are allocated for %d", at, err, got, len(b))
+		}
 	}
 }
 
