@@ -63,6 +63,8 @@ func unpack(w *tfork.Worker) (*boot, error) {
 	if len(w.Files) < fileSockets || w.Files[fileChannel] == nil {
 		return nil, fmt.Errorf("prefork: start record: %d descriptors are too few", len(w.Files))
 	}
-	unflatten(b.Sockets, w.Files[fileSockets:])
+	if err := unflatten(b.Sockets, w.Files[fileSockets:]); err != nil {
+		return nil, fmt.Errorf("prefork: start record: %w", err)
+	}
 	return &b, nil
 }

@@ -195,11 +195,14 @@ func flatten(list []*socket) (files []*os.File) {
 }
 
 // unflatten is its inverse in the process that got them.
-func unflatten(list []*socket, files []*os.File) {
-	for _, s := range list {
-		n := min(s.Count, len(files))
-		s.Files, files = files[:n], files[n:]
+func unflatten(list []*socket, files []*os.File) error {
+	for i, s := range list {
+		if s == nil || s.Count < 1 || s.Count > len(files) {
+			return fmt.Errorf("socket %d does not have the descriptors that it says", i)
+		}
+		s.Files, files = files[:s.Count], files[s.Count:]
 	}
+	return nil
 }
 
 // forInstance picks the one descriptor of each socket that a worker gets.

@@ -55,3 +55,26 @@ func TestStrip(t *testing.T) {
 		t.Error("Strip copies what needs no change")
 	}
 }
+
+// FuzzParse holds for any marker: a role that makes the same marker again, or an
+// error.
+func FuzzParse(f *testing.F) {
+	for _, kind := range []Kind{Worker, Waiter, Launcher} {
+		f.Add(Role{Kind: kind, FD: 7}.Marker()[len(envKey)+1:])
+	}
+	f.Add("worker:007")
+	f.Add("worker:2147483648")
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := parse(s)
+		if err != nil {
+			if r != (Role{}) {
+				t.Errorf("%v beside the error %v", r, err)
+			}
+			return
+		}
+		again, err := parse(r.Marker()[len(envKey)+1:])
+		if err != nil || again != r || r.FD < 3 {
+			t.Errorf("parse(%q) = %v, and again %v, %v", s, r, again, err)
+		}
+	})
+}

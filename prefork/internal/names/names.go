@@ -62,7 +62,7 @@ func Split(name string) (role, service string, instance int, ok bool) {
 		return role, service, -1, true
 	case Worker:
 		dash := strings.LastIndexByte(service, '-')
-		if dash < 0 {
+		if dash <= 0 { // a worker without a service is nobody's
 			return "", "", 0, false
 		}
 		instance, err := strconv.Atoi(service[dash+1:])
