@@ -110,8 +110,10 @@ func (c *Cmd) options() ([]option, error) {
 		return []option{waiterOption(who + " asks for it")}, nil
 	}
 	s := currentSurroundings()
-	if shortage(s.exitInfo) {
-		return nil, fmt.Errorf("tfork: cannot tell which strategy to take: %w", s.exitInfo)
+	for _, err := range []error{s.exitInfo, s.waiter} {
+		if shortage(err) {
+			return nil, fmt.Errorf("tfork: cannot tell which strategy to take: %w", err)
+		}
 	}
 	return autoOptions(s), nil
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -27,10 +28,15 @@ func CloseIdle() { waiters.CloseIdle() }
 
 // waiterSupported tells why this system cannot run a waiter.
 func waiterSupported() error {
-	if err := unix.Access(role.Exe, unix.X_OK); err != nil {
+	err := unix.Access(role.Exe, unix.X_OK)
+	switch err {
+	case nil:
+		return nil
+	case unix.ENOENT, unix.ENOTDIR, unix.EACCES, unix.EPERM, unix.ENOSYS:
 		return &feature.Error{Name: "waiter: executing " + role.Exe, Reason: err}
 	}
-	return nil
+	// It could not be told, which is no answer.
+	return fmt.Errorf("waiter: %w", &os.PathError{Op: "access", Path: role.Exe, Err: err})
 }
 
 func waiterOption(reason string) option {

@@ -5,6 +5,7 @@ package waiter
 
 import (
 	"fmt"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -29,7 +30,9 @@ func (c *conn) read() {
 				// The other end was closed before it had read everything. What
 				// it has said before that is still to come.
 				c.unread = true
-			case err != nil || n == 0:
+			case err != nil:
+				c.failed, eof = os.NewSyscallError("recvmsg", err), true
+			case n == 0:
 				eof = true
 			default:
 				why = c.take(buf[:n], oob[:oobn], flags)

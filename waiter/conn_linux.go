@@ -25,9 +25,11 @@ type conn struct {
 	// gone is closed when the waiter has ended and is reaped.
 	gone chan struct{}
 	// lastSent is the question that was sent last; unread says that the waiter
-	// ended before it had read all of them. Only the reader uses the latter.
+	// ended before it had read all of them; failed is why it cannot be heard any
+	// more. Only the reader uses the latter two.
 	lastSent atomic.Uint64
 	unread   bool
+	failed   error
 
 	mu      sync.Mutex
 	lastID  uint64
@@ -39,6 +41,7 @@ type conn struct {
 	ready   bool                   // the waiter has said that it serves
 	closing bool                   // no new workers; ends after the last
 	dead    bool                   // nothing will ever be answered
+	cause   error                  // why it never served; set before gone is closed
 }
 
 func (c *conn) pid() int { return c.waiterPid }
@@ -58,6 +61,22 @@ func (c *conn) add(w *Worker) (ok bool) {
 	c.workers[w.id] = w
 	c.question()
 	return true
+}
+
+// refusal says why the connection takes no more workers. Where the waiter has
+// gone it waits for the reader to find out.
+func (c *conn) refusal() error {
+	c.mu.Lock()
+	closing := c.closing
+	c.mu.Unlock()
+	if closing {
+		return errClosed
+	}
+	<-c.gone
+	if c.cause != nil {
+		return c.cause
+	}
+	return errClosed
 }
 
 // remove takes a worker out and, where it was the last one of a connection
@@ -82,7 +101,11 @@ func (c *conn) close() {
 // request can be on its way: all have been answered. Called with mu held.
 func (c *conn) endIfIdle() {
 	if c.closing && !c.dead && len(c.workers) == 0 && len(c.signals) == 0 {
-		c.raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+		var err error
+		c.raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_WR) })
+		if err != nil {
+			c.proc.Kill() // a sandbox: it must end all the same, and holds nothing
+		}
 	}
 }
 
@@ -181,6 +204,11 @@ func (c *conn) answerSignal(id uint64, errno uint32) bool {
 // end is the last thing that happens on a connection: everybody who still
 // waits is told, and the waiter is reaped.
 func (c *conn) end(why error) {
+	if why != nil {
+		c.proc.Kill() // it speaks another language: it is none of ours
+	} else {
+		why = c.failed
+	}
 	c.mu.Lock()
 	c.dead = true
 	workers, signals := c.workers, c.signals
@@ -190,11 +218,11 @@ func (c *conn) end(why error) {
 	c.file.Close()
 
 	lost := ErrGone
-	if why != nil {
-		c.proc.Kill() // it speaks another language: it is none of ours
-	}
 	if !ready {
 		lost = c.notServed(why)
+		c.mu.Lock()
+		c.cause = lost
+		c.mu.Unlock()
 	}
 	for _, answer := range signals {
 		close(answer)

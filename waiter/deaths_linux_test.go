@@ -147,6 +147,11 @@ func TestWorkerStopped_IsNoEnd(t *testing.T) {
 	w := spawnLive(t, &pool, nil)
 	w.Signal(unix.SIGSTOP)
 	testutil.Poll(t, soon, "the worker is stopped", func() bool { return testutil.StateOf(w.Pid()) == "T" })
+	other, err := pool.Spawn(shell("exit 0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, other) // the waiter has looked at all its workers meanwhile
 	w.Signal(unix.SIGCONT)
 	testutil.Poll(t, soon, "the worker goes on", func() bool { return testutil.StateOf(w.Pid()) == "S" })
 	select {

@@ -6,6 +6,7 @@ package waiter
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -64,6 +65,10 @@ func startWaiter() (*os.Process, *os.File, error) {
 	var undo sys.Cleanup
 	defer undo.Run()
 	undo.Add(func() { ours.Close() })
+	// What the poller did not take has no deadlines; and no reason is given.
+	if err := ours.SetDeadline(time.Time{}); err != nil {
+		return nil, nil, fmt.Errorf("the network poller does not take its socket (epoll(7), max_user_watches): %w", err)
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, err

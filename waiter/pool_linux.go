@@ -131,9 +131,11 @@ func (c *conn) closeIfIdle() bool {
 func (c *conn) spawn(q *request) (*Worker, error) {
 	w := &Worker{conn: c, pidfd: -1, userPidFD: -1, answered: make(chan error, 1), done: make(chan struct{})}
 	if !c.add(w) {
-		return nil, errClosed
+		return nil, c.refusal()
 	}
-	if err := c.ask(w, q); err != nil {
+	if err := c.ask(w, q); err == errClosed {
+		return nil, c.refusal()
+	} else if err != nil {
 		return nil, err
 	}
 	if err := <-w.answered; err != nil {

@@ -1,0 +1,196 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fuzz
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/tfork"
+)
+
+// fewDescriptors starts with no room for descriptors, and then with a little
+// more each time.
+var fewDescriptors = testutil.Helper("few descriptors", func(args []string) int {
+	time.AfterFunc(2*patience, func() { panic("hangs") })
+	w := wayNamed(args[0])
+	warmThreads()
+	if err := works(w); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return underLimits(w, limits{unix.RLIMIT_NOFILE, upTo(uint64(len(testutil.FDs())-2), 18, 1), unix.EMFILE})
+})
+
+// limits are the values of a resource limit that are tried in turn.
+type limits struct {
+	resource int
+	values   []uint64
+	want     unix.Errno // what the system says then
+}
+
+// upTo are the numbers from one on, so many steps.
+func upTo(from uint64, steps, stride int) (values []uint64) {
+	for i := 0; i <= steps; i += stride {
+		values = append(values, from+uint64(i))
+	}
+	return values
+}
+
+// underLimits makes a start under each limit, judges its outcome, and makes one
+// without. At least one limit must be too low, and one enough.
+func underLimits(w way, l limits) (code int) {
+	tfork.CloseIdle()
+	before, goroutines := testutil.FDs(), runtime.NumGoroutine()
+	var old unix.Rlimit
+	unix.Getrlimit(l.resource, &old)
+	failed, worked := 0, 0
+	for _, limit := range l.values {
+		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: limit, Max: old.Max}); err != nil {
+			fmt.Println("setrlimit:", err)
+			return 1
+		}
+		outcome := attempt(w)
+		unix.Setrlimit(l.resource, &old)
+		if strings.Contains(outcome, "exit status 7") {
+			worked++
+		} else {
+			failed++
+		}
+		left := leftovers(before, goroutines)
+		next := works(w)
+		tfork.CloseIdle()
+		fmt.Printf("limit %d: %s\n", limit, outcome)
+		if left != "" || next != nil || !named(fault{errno: l.want}, outcome) {
+			code = 1
+			fmt.Printf("\tWRONG: left %q, next start: %v\n", left, next)
+		}
+	}
+	if failed == 0 || worked == 0 {
+		fmt.Printf("%d failed, %d worked: the limits are not those that matter\n", failed, worked)
+		return 1
+	}
+	return code
+}
+
+// TestFault_FewDescriptors: RLIMIT_NOFILE from "nothing left" to "works".
+func TestFault_FewDescriptors(t *testing.T) {
+	for _, w := range ourWays(t) {
+		t.Run(w.name, func(t *testing.T) {
+			forLong(t, w)
+			runHelper(t, fewDescriptors, w.name)
+		})
+	}
+}
+
+// fewProcesses does the same with RLIMIT_NPROC, as a user who has nothing else
+// running.
+var fewProcesses = testutil.Helper("few processes", func(args []string) int {
+	time.AfterFunc(2*patience, func() { panic("hangs") })
+	w := wayNamed(args[0])
+	warmThreads()
+	if err := works(w); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	tfork.CloseIdle()
+	stride := 1
+	if os.Getenv(longKey) == "" {
+		stride = 3 // most values hit the waiter's threads, one like the other
+	}
+	return underLimits(w, limits{unix.RLIMIT_NPROC, upTo(uint64(testutil.Threads(os.Getpid())), 18, stride), unix.EAGAIN})
+})
+
+// TestFault_FewProcesses: RLIMIT_NPROC, which root does not feel.
+func TestFault_FewProcesses(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs a user with no other process: only root can become one")
+	}
+	for _, w := range ourWays(t) {
+		t.Run(w.name, func(t *testing.T) {
+			forLong(t, w)
+			user := &syscall.Credential{Uid: 1<<20 + rand.Uint32N(1<<24), Gid: 54321}
+			c := tfork.Command("/proc/self/exe", w.name)
+			c.Strategy = tfork.Direct
+			c.Env, c.SysProcAttr = testutil.HelperEnv(fewProcesses), &syscall.SysProcAttr{Credential: user}
+			c.Dir = "/"
+			out, err := c.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v\n%s", err, out)
+			} else {
+				t.Logf("%s", out)
+			}
+		})
+	}
+}
+
+// smallFiles does the same with RLIMIT_FSIZE, below and above what the memory
+// files of a start need: its signal, SIGXFSZ, would end the program.
+var smallFiles = testutil.Helper("small files", func(args []string) int {
+	time.AfterFunc(2*patience, func() { panic("hangs") })
+	w := wayNamed(args[0])
+	warmThreads()
+	if err := works(w); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return underLimits(w, limits{unix.RLIMIT_FSIZE, []uint64{0, 1, 4096, 200_000, 1 << 20}, unix.EFBIG})
+})
+
+// TestFault_SmallFiles: RLIMIT_FSIZE, of which Direct needs nothing.
+func TestFault_SmallFiles(t *testing.T) {
+	for _, w := range ourWays(t) {
+		t.Run(w.name, func(t *testing.T) {
+			if w.name == direct.name {
+				t.Skip("makes no file")
+			}
+			forLong(t, w)
+			runHelper(t, smallFiles, w.name)
+		})
+	}
+}
+
+// littleMemory does the same with RLIMIT_AS. What this process has mapped stays,
+// and is enough for it; what it starts gets no more than the limit.
+var littleMemory = testutil.Helper("little memory", func(args []string) int {
+	time.AfterFunc(2*patience, func() { panic("hangs") })
+	w := wayNamed(args[0])
+	warmThreads()
+	room := make([]byte, 256<<20)
+	for i := 0; i < len(room); i += 4096 {
+		room[i] = 1
+	}
+	room = nil
+	runtime.GC()
+	if err := works(w); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	tfork.CloseIdle()
+	return underLimits(w, limits{unix.RLIMIT_AS, []uint64{1 << 20, 8 << 20, 64 << 20, 512 << 20, 1 << 42}, unix.ENOMEM})
+})
+
+// TestFault_LittleMemory: a waiter and workers that cannot come up.
+func TestFault_LittleMemory(t *testing.T) {
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		t.Skip("the race detector maps memory all the time, and ends the program where it gets none")
+	}
+	for _, w := range ourWays(t) {
+		t.Run(w.name, func(t *testing.T) {
+			forLong(t, w)
+			runHelper(t, littleMemory, w.name)
+		})
+	}
+}
