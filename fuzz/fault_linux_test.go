@@ -189,7 +189,7 @@ func attempt(w way) (outcome string) {
 // worker, in one process.
 var faultyStarts = testutil.Helper("faulty starts", func(args []string) int {
 	w, code := wayNamed(args[0]), 0
-	time.AfterFunc(2*patience, func() { panic("hangs") })
+	time.AfterFunc(testutil.Scaled(10*patience), func() { panic("hangs") })
 	warmThreads()
 	if err := works(w); err != nil {
 		fmt.Println(err)
@@ -240,7 +240,7 @@ var (
 		// What fails in the waiter is told by its exit code: see its list (2 is
 		// a Go runtime that cannot make a thread, a signal one without memory, 127
 		// the loader of a program that is not static).
-		`Start: 4 waiters in a row could not be used: the waiter ended before it served: (exit status (12[12357]|0|2)|signal: (segmentation fault|killed)|%s)`,
+		`Start: 4 waiters in a row could not be used: the waiter ended before it served: (exit status (12[123457]|0|2)|signal: (segmentation fault|killed)|%s)`,
 		// It cannot hear us, and takes that for our end.
 		`Start: 4 waiters in a row could not be used: the waiter takes no more workers`,
 		// A filter is a difference between this thread's waiter and this process.

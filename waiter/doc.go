@@ -98,6 +98,7 @@
 //	121  the process could not be made a waiter (no /proc/self/fd)
 //	122  a message was malformed, of another version, or a stranger's
 //	123  code in the waiter itself (the program's init functions) took a status
+//	124  the caller cannot be told anything (a sandbox forbids sendmsg)
 //	125  the role was refused: privileged execution, or not the parent's socket
 //	2    a Go panic; its text is lost in /dev/null
 //

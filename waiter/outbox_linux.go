@@ -15,6 +15,7 @@ import (
 type outbox struct {
 	send func(msg []byte, fds []int) error // never blocks: EAGAIN
 	room func()                            // blocks until send may work again
+	mute func()                            // the caller cannot be told what it waits for
 
 	behind atomic.Bool // there is something in kept
 	mu     sync.Mutex
@@ -51,18 +52,25 @@ func (o *outbox) put(a answer) {
 }
 
 // try sends one message unless it would block. A message that cannot take its
-// descriptors along (too many are on their way) goes without.
+// descriptors along (too many are on their way, or a sandbox forbids it) goes
+// without.
 func (o *outbox) try(a answer) (done bool) {
 	err := o.send(a.msg, a.fds)
-	if err == unix.ETOOMANYREFS {
+	if err != nil && len(a.fds) > 0 && !later(err) && !isGone(err) {
 		err = o.send(a.msg, nil)
 	}
-	if err == unix.EAGAIN || err == unix.ENOBUFS || err == unix.ENOMEM {
+	if later(err) {
 		return false
 	}
 	closeAll(a.fds)
+	if err != nil && !isGone(err) {
+		o.mute()
+	}
 	return true // or the caller is gone, which the end of the stream will tell
 }
+
+// later tells errors of a send that will pass.
+func later(err error) bool { return err == unix.EAGAIN || err == unix.ENOBUFS || err == unix.ENOMEM }
 
 // flush sends what is kept as the caller takes it.
 func (o *outbox) flush() {

@@ -85,3 +85,34 @@ func TestOutbox_CloseForgets(t *testing.T) {
 		t.Errorf("%d bytes were sent, %v", n, err)
 	}
 }
+
+// TestOutbox_WhatASandboxForbids: an answer goes without its descriptors where it
+// must, and a waiter that can say nothing is better gone.
+func TestOutbox_WhatASandboxForbids(t *testing.T) {
+	for _, forbidden := range []string{"descriptors", "everything"} {
+		t.Run(forbidden, func(t *testing.T) {
+			sent, muted := 0, 0
+			o := &outbox{
+				send: func(_ []byte, fds []int) error {
+					if len(fds) > 0 || forbidden == "everything" {
+						return unix.EPERM
+					}
+					sent++
+					return nil
+				},
+				mute: func() { muted++ },
+			}
+			fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.put(answer{[]byte("x"), []int{fd}})
+			if want := forbidden == "everything"; (muted == 1) != want || (sent == 0) != want {
+				t.Errorf("sent %d times, given up %d times", sent, muted)
+			}
+			if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
+				t.Errorf("the descriptor is still open: %v", err)
+			}
+		})
+	}
+}

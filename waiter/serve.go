@@ -22,4 +22,6 @@ const (
 	// exitStolen: something in this very process took a worker's status, or
 	// waiting is refused here.
 	exitStolen = 123
+	// exitMute: an answer could not be sent although the caller is there.
+	exitMute = 124
 )

@@ -183,6 +183,8 @@ func newServer(e env, out *outbox) *server {
 		caller: unix.Ucred{Pid: int32(unix.Getppid()), Uid: uint32(unix.Getuid()), Gid: uint32(unix.Getgid())},
 		byPid:  map[int]*worker{}, byID: map[uint64]*worker{},
 	}
+	// Better gone, which the caller sees, than waited for in vain.
+	out.mute = func() { e.exit(exitMute) }
 	var self facts
 	s.observe(&s.start, self.observe(unix.Getpid(), nil))
 	// A caller that has given something up since it started us would have a

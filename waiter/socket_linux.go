@@ -47,14 +47,16 @@ func control(oob []byte) (fds []int, stamp *unix.Ucred, err error) {
 		return nil, nil, os.NewSyscallError("recvmsg", err)
 	}
 	for i := range scms {
-		switch scms[i].Header.Type {
-		case unix.SCM_RIGHTS:
+		// The parsers below trust the length, as well they may: it is the
+		// kernel's. But not every kernel is Linux.
+		switch size := len(scms[i].Data); {
+		case scms[i].Header.Type == unix.SCM_RIGHTS && size%4 == 0:
 			more, err := unix.ParseUnixRights(&scms[i])
 			if err != nil {
 				return fds, stamp, os.NewSyscallError("recvmsg", err)
 			}
 			fds = append(fds, more...)
-		case unix.SCM_CREDENTIALS:
+		case scms[i].Header.Type == unix.SCM_CREDENTIALS && size == unix.SizeofUcred:
 			if stamp, err = unix.ParseUnixCredentials(&scms[i]); err != nil {
 				return fds, nil, os.NewSyscallError("recvmsg", err)
 			}

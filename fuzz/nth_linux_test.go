@@ -1,0 +1,196 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package fuzz
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/tfork"
+)
+
+// A filter cannot count, but who listens to one can (seccomp_unotify(2)): the
+// kernel asks at each call, and the answer is "go on", or the errno.
+
+// notification is struct seccomp_notif, verdict struct seccomp_notif_resp.
+type notification struct {
+	id         uint64
+	pid, flags uint32
+	call       int32
+	arch       uint32
+	_          [7]uint64 // where, and the arguments
+}
+
+type verdict struct {
+	id           uint64
+	value        int64
+	error, flags int32
+}
+
+// counter lets all calls through but one.
+type counter struct {
+	fault
+	listener int
+	fail     atomic.Int64 // how many calls there are until the one that fails; 0: none
+	failed   atomic.Bool
+}
+
+// listen puts the calling thread, and what it starts, under the filter.
+func (c *counter) listen() error {
+	code := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the call's number
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: c.call},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
+	}
+	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
+	if os.Geteuid() != 0 {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			return err
+		}
+	}
+	fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, uintptr(unsafe.Pointer(&prog)))
+	if errno != 0 {
+		return errno
+	}
+	c.listener = int(fd) // close-on-exec by itself
+	return nil
+}
+
+// serve answers, on a thread that is not under the filter.
+func (c *counter) serve(listening chan bool) {
+	runtime.LockOSThread()
+	<-listening
+	for {
+		var n notification
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n)))
+		if errno == unix.EINTR || errno == unix.ENOENT { // who asked is gone
+			continue
+		} else if errno != 0 {
+			panic(errno)
+		}
+		a := verdict{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
+		if c.fail.Load() > 0 && ours(int(n.pid)) && c.fail.Add(-1) == 0 {
+			a.flags, a.error = 0, -int32(c.errno)
+			c.failed.Store(true)
+		}
+		unix.Syscall(unix.SYS_IOCTL, uintptr(c.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a)))
+	}
+}
+
+// ours tells the caller and its waiter from the program that is the worker.
+func ours(pid int) bool {
+	comm := strings.TrimSpace(testutil.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)))
+	return comm != "sh" && comm != "cat"
+}
+
+// holdMainThread ties the goroutine to the process's main thread, whose filters
+// are those that the waiter sees in its caller. Where it runs on another one the
+// program begins anew.
+func holdMainThread(helper string) error {
+	runtime.LockOSThread()
+	const key, most = "TFORK_TEST_AGAIN", 20
+	tried, _ := strconv.Atoi(os.Getenv(key))
+	switch {
+	case unix.Gettid() == os.Getpid():
+		return nil
+	case tried == most:
+		return errors.New("the main thread is not to be had")
+	}
+	return unix.Exec(testutil.ExeForAnyUser, os.Args, testutil.HelperEnv(helper, fmt.Sprint(key, "=", tried+1)))
+}
+
+const nthName = "nth call"
+
+// nthCall makes the first call of one kind fail, then the second, and so on
+// until a start has fewer.
+var nthCall = testutil.Helper(nthName, func(args []string) int {
+	if err := holdMainThread(nthName); err != nil {
+		fmt.Println(err)
+		return 3
+	}
+	time.AfterFunc(testutil.Scaled(4*patience), func() { panic("hangs") })
+	debug.SetGCPercent(-1) // must not wait for a thread that waits for us
+	w, c := wayNamed(args[0]), &counter{fault: findFault(args[1])}
+	warmThreads()
+	if err := works(w); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	tfork.CloseIdle()
+	listening := make(chan bool)
+	go c.serve(listening)
+	if err := c.listen(); err != nil {
+		fmt.Println("cannot listen:", err)
+		return 3
+	}
+	listening <- true
+	return c.allCalls(w)
+})
+
+// allCalls runs on the thread under the filter.
+func (c *counter) allCalls(w way) (code int) {
+	before, goroutines := testutil.FDs(), runtime.NumGoroutine()
+	for n := int64(1); n < 200; n++ {
+		c.failed.Store(false)
+		c.fail.Store(n)
+		outcome := attempt(w)
+		tfork.CloseIdle()
+		c.fail.Store(0)
+		if !c.failed.Load() {
+			fmt.Printf("%s: %d calls\n", c.name, n-1)
+			return code
+		}
+		left, next := leftovers(before, goroutines), works(w)
+		tfork.CloseIdle()
+		fmt.Printf("%s %d: %v: %s\n", c.name, n, c.errno, outcome)
+		if left != "" || next != nil || !named(c.fault, outcome) {
+			code = 1
+			fmt.Printf("\tWRONG: left %q, next start: %v\n", left, next)
+		}
+	}
+	fmt.Println("too many calls")
+	return 1
+}
+
+// TestFault_NthCall: each single call of a start and of its waiter, in the order
+// in which they come. Those that come often and take long, or that others stand
+// for, are left to the long form.
+//
+// Not among those of Direct is fcntl: that marking an open descriptor fails
+// cannot be, and where it does the status is lost and a zombie stays.
+func TestFault_NthCall(t *testing.T) {
+	ofDirect := []string{"pipe2", "dup3", "epoll_ctl"}
+	ofWaiter := []string{"pipe2", "dup3", "socketpair", "setsockopt", "sendmsg", "recvmsg", "waitid"}
+	if os.Getenv(longKey) != "" {
+		ofDirect = append(ofDirect, "openat", "clone", "execve")
+		ofWaiter = append(ofWaiter, "openat", "fcntl", "clone", "execve", "epoll_ctl", "pidfd_open", "getsockopt",
+			"memfd_create", "prlimit64", "getdents64", "fchdir", "chdir", "pread64", "fstat", "newfstatat", "getrlimit",
+			"shutdown", "unshare", "faccessat")
+	}
+	for _, w := range ourWays(t) {
+		t.Run(w.name, func(t *testing.T) {
+			forLong(t, w)
+			calls := ofWaiter
+			if w.name == direct.name {
+				calls = ofDirect
+			}
+			for _, name := range calls {
+				t.Run(name, func(t *testing.T) { runHelper(t, nthCall, w.name, name) })
+			}
+		})
+	}
+}
