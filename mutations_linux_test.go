@@ -25,12 +25,11 @@ const mutationsKey = "TFORK_MUTATE"
 // Its head says what the bug is, which test must find it, and what that test
 // says; then come pairs of texts, as the source has it and with the bug.
 type mutation struct {
-	name             string
-	bug, test, says  string
-	pkg              string // the package of the test, as go test takes it
-	changes          []change
-	file, function   string // of the first change
-	original, mutant string // what the test said without the bug and with it
+	name            string
+	bug, test, says string
+	pkg             string // the package of the test, as go test takes it
+	changes         []change
+	file, function  string // of the first change
 }
 
 // change is one text of one file, and what takes its place.

@@ -248,6 +248,7 @@ var (
 		// The waiter was up, and found that it cannot work.
 		`Start: the waiter is gone without telling how the worker ended`,
 		`Wait: tfork: exit status is lost: the waiter is gone without telling how the worker ended, output .*`,
+		`Wait: tfork: exit status is lost: pidfd: process has ended, its exit status cannot be known: .*`,
 		`Start: start of a waiter: the network poller does not take its socket .*`,
 	}
 )

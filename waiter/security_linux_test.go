@@ -265,9 +265,7 @@ func TestServe_NothingOfTheCaller(t *testing.T) {
 		})
 	}
 	checkWaiterFDs(t, w.WaiterPid())
-	if w.pidfd >= 0 {
-		unix.PidfdSendSignal(w.pidfd, unix.SIGKILL, nil, 0)
-	}
+	w.Signal(unix.SIGKILL)
 	within(t, w.Worker)
 	if strings.TrimSpace(string(environ)) == "" {
 		t.Error("the test reads nothing")
