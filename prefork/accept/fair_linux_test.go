@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -81,6 +82,7 @@ type fairRun struct {
 	served   [fairWorkers]int
 	attempts int
 	total    int // connections, those of the warm-up included
+	counted  int // without them
 	// What all workers cost, without the warm-up.
 	switches int           // context switches
 	cpu      time.Duration // processor time
@@ -88,7 +90,7 @@ type fairRun struct {
 
 func (r fairRun) String() string {
 	return fmt.Sprintf("%.2f attempts, %.1f context switches and %v of processor time for a connection, served %v",
-		float64(r.attempts)/float64(r.total), float64(r.switches)/fairConnections, r.cpu/fairConnections, r.served)
+		float64(r.attempts)/float64(r.total), float64(r.switches)/float64(r.counted), r.cpu/time.Duration(r.counted), r.served)
 }
 
 // TestListener_SixteenIdleWorkersTakeTurns is the promise of the package, with
@@ -99,6 +101,34 @@ func TestListener_SixteenIdleWorkersTakeTurns(t *testing.T) {
 		ours := runFair(t, helper)
 		t.Logf("%-19s %v", name+":", ours)
 		checkFair(t, ours)
+	}
+}
+
+// TestListener_SpreadUnderLoad measures what doc.go says of workers that are
+// all busy: then who is running takes the next connection, and nothing is
+// promised but that everybody gets some.
+func TestListener_SpreadUnderLoad(t *testing.T) {
+	const clients, each = 32, 100
+	for name, helper := range map[string]string{"net.Listener": fairNet, "ours": fairOurs, "ours, GOMAXPROCS=1": fairOne} {
+		run := runWorkers(t, helper, func(run *fairRun, address string) {
+			var mu sync.Mutex
+			var all sync.WaitGroup
+			for range clients {
+				all.Go(func() {
+					for range each {
+						number := askFair(t, address)
+						mu.Lock()
+						run.served[number]++
+						mu.Unlock()
+					}
+				})
+			}
+			all.Wait()
+		})
+		t.Logf("%-19s %v", name+":", run)
+		if idlest := slices.Min(run.served[:]); idlest == 0 && helper != fairNet {
+			t.Errorf("%s: a worker got nothing: %v", name, run.served)
+		}
 	}
 }
 
@@ -113,7 +143,19 @@ func checkFair(t *testing.T, ours fairRun) {
 	}
 }
 
-func runFair(t *testing.T, helper string) (run fairRun) {
+// runFair makes connections one after the other, each to workers that are idle.
+func runFair(t *testing.T, helper string) fairRun {
+	return runWorkers(t, helper, func(run *fairRun, address string) {
+		for range fairConnections {
+			run.served[askFair(t, address)]++
+			time.Sleep(2 * time.Millisecond) // the load is the subject: the workers are idle
+		}
+	})
+}
+
+// runWorkers starts workers on one socket, lets the clients do what they do, and
+// says what it came to.
+func runWorkers(t *testing.T, helper string, clients func(run *fairRun, address string)) (run fairRun) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -135,10 +177,10 @@ func runFair(t *testing.T, helper string) (run fairRun) {
 		seen[askFair(t, address)] = true
 	}
 	switchesBefore, cpuBefore := cost(workers)
-	for range fairConnections {
-		run.served[askFair(t, address)]++
-		run.total++
-		time.Sleep(2 * time.Millisecond) // the load is the subject: the workers are idle
+	clients(&run, address)
+	for _, n := range run.served {
+		run.total += n
+		run.counted += n
 	}
 	run.switches, run.cpu = cost(workers)
 	run.switches -= switchesBefore

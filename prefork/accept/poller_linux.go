@@ -23,6 +23,10 @@ type poller struct {
 	// spare is given up for a moment when a connection was taken with the last
 	// free descriptor: making a net.Conn of it takes one more.
 	spare int
+	// behind says that this process has had its turn and is to go to the end of
+	// the list before it waits again. Who does not wait is not woken, so that
+	// there is no hurry, and a queue that is never empty costs nothing.
+	behind bool
 
 	mu    sync.Mutex
 	event int // eventfd that ends epoll_wait; -1 after close
@@ -112,6 +116,9 @@ func (p *poller) wait(left time.Duration) (ready bool, err error) {
 	ready, woken, err := p.look(0)
 	if !ready && !woken && err == nil {
 		runtime.Gosched()
+		if err := p.toEnd(); err != nil {
+			return false, err
+		}
 		ready, woken, err = p.look(milliseconds(left))
 	}
 	if ready || !woken {
@@ -123,6 +130,16 @@ func (p *poller) wait(left time.Duration) (ready bool, err error) {
 	// It may be a [Listener.Poke]: registering anew looks at the queue.
 	p.leave()
 	return false, p.join()
+}
+
+// toEnd goes to the end of the list, if it is time.
+func (p *poller) toEnd() error {
+	if !p.behind {
+		return nil
+	}
+	p.behind = false
+	p.leave()
+	return p.join()
 }
 
 // look is epoll_wait: whether the socket is ready, and whether somebody woke us.
@@ -147,17 +164,13 @@ func milliseconds(d time.Duration) int {
 	return int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
 }
 
-// accept takes one connection and goes to the end of the list.
+// accept takes one connection.
 func (p *poller) accept() (net.Conn, error) {
 	fd, _, err := unix.Accept4(p.socket, unix.SOCK_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("accept4", err)
 	}
-	p.leave()
-	if err := p.join(); err != nil {
-		unix.Close(fd)
-		return nil, err
-	}
+	p.behind = true
 	return p.conn(os.NewFile(uintptr(fd), "connection"))
 }
 
