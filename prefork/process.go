@@ -45,6 +45,9 @@ func enter(w *tfork.Worker) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := unwatch(b.Sockets); err != nil {
+		return nil, err
+	}
 	setComm(comm(b.Role, b.Service, b.Instance))
 	p := &process{boot: b, started: time.Now(), stopNames: func() {}}
 	p.setState(StateStarting)

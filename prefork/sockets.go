@@ -78,6 +78,9 @@ func fromManager(name string, passed map[string][]*os.File) (found []*socket, er
 		if err != nil {
 			return found, fmt.Errorf("listen systemd:%s: %w", name, err)
 		}
+		if f, err = unpolled(f); err != nil {
+			return found, fmt.Errorf("listen systemd:%s: %w", name, err)
+		}
 		found = append(found, &socket{Network: network, Address: addr.String(), Files: []*os.File{f}, Count: 1, addr: addr})
 	}
 	delete(passed, name)
@@ -155,6 +158,9 @@ func listen(network, address string, reusePort bool) (*os.File, net.Addr, error)
 		filer, addr = ln.(interface{ File() (*os.File, error) }), ln.Addr()
 	}
 	f, err := filer.File()
+	if err == nil {
+		f, err = unpolled(f)
+	}
 	return f, addr, err
 }
 
@@ -201,6 +207,20 @@ func unflatten(list []*socket, files []*os.File) error {
 			return fmt.Errorf("socket %d does not have the descriptors that it says", i)
 		}
 		s.Files, files = files[:s.Count], files[s.Count:]
+	}
+	return nil
+}
+
+// unwatch makes sure that a process which was given the sockets does not watch
+// them by that alone.
+func unwatch(list []*socket) error {
+	for _, s := range list {
+		for i, f := range s.Files {
+			var err error
+			if s.Files[i], err = unpolled(f); err != nil {
+				return fmt.Errorf("socket %s: %w", s.Address, err)
+			}
+		}
 	}
 	return nil
 }
