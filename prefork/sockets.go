@@ -24,6 +24,8 @@ type socket struct {
 	Files []*os.File `json:"-"`
 	// Count is len(Files), for the process that gets them handed down.
 	Count int
+	// Own says that it is the latter, so that nobody else waits at the worker's.
+	Own bool
 
 	addr   net.Addr
 	unlink string // path to remove at the end
@@ -106,8 +108,9 @@ func describe(f *os.File) (net.Addr, string, error) {
 func openSocket(network, address string, st config.Settings) (*socket, error) {
 	s := &socket{Network: network, Address: address}
 	unix := network == "unix" || network == "unixgram"
+	s.Own = st.ReusePort && !unix
 	count := 1
-	if st.ReusePort && !unix {
+	if s.Own {
 		count = max(1, st.Children)
 	}
 	if unix {
@@ -118,7 +121,7 @@ func openSocket(network, address string, st config.Settings) (*socket, error) {
 		if s.addr != nil {
 			address = s.addr.String() // a free port was chosen by the first
 		}
-		f, addr, err := listen(network, address, count > 1 || st.ReusePort && !unix)
+		f, addr, err := listen(network, address, s.Own)
 		if err != nil {
 			closeSockets([]*socket{s})
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,7 @@ type Task struct {
 	log      *slog.Logger
 	strategy string
 
-	streams []*accept.Listener
+	streams []net.Listener
 	packets []net.PacketConn
 	closing sync.Once
 
@@ -62,11 +63,7 @@ func (t *Task) Logger() *slog.Logger { return t.log }
 // Listeners returns the stream sockets in the order of the configuration, none
 // in a master that has workers. They are closed when the worker is to leave.
 func (t *Task) Listeners() []net.Listener {
-	list := make([]net.Listener, len(t.streams))
-	for i, l := range t.streams {
-		list[i] = l
-	}
-	return list
+	return slices.Clone(t.streams)
 }
 
 // PacketConns returns the datagram sockets in the order of the configuration.
@@ -115,7 +112,7 @@ func (t *Task) open(list []*socket) error {
 				}
 				t.packets = append(t.packets, pc)
 			} else {
-				l, err := accept.New(f)
+				l, err := listener(s, f)
 				if err != nil {
 					return err
 				}
@@ -124,6 +121,15 @@ func (t *Task) open(list []*socket) error {
 		}
 	}
 	return nil
+}
+
+// listener returns package accept's, unless the socket is the worker's own:
+// then a connection wakes nobody else anyhow, and net's costs less.
+func listener(s *socket, f *os.File) (net.Listener, error) {
+	if s.Own {
+		return net.FileListener(f)
+	}
+	return accept.New(f)
 }
 
 // hangUp takes no new work: what is in the queues waits for other workers.
@@ -141,7 +147,9 @@ func (t *Task) hangUp() {
 // poke looks at the queues again: the kernel may have woken a worker that died.
 func (t *Task) poke() {
 	for _, l := range t.streams {
-		l.Poke()
+		if shared, ok := l.(*accept.Listener); ok {
+			shared.Poke()
+		}
 	}
 }
 
