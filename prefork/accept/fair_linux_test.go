@@ -108,7 +108,8 @@ func TestListener_SixteenIdleWorkersTakeTurns(t *testing.T) {
 // all busy: then who is running takes the next connection, and nothing is
 // promised but that everybody gets some.
 func TestListener_SpreadUnderLoad(t *testing.T) {
-	const clients, each = 32, 100
+	const clients = 32
+	each := testutil.Fewer(100)
 	for name, helper := range map[string]string{"net.Listener": fairNet, "ours": fairOurs, "ours, GOMAXPROCS=1": fairOne} {
 		run := runWorkers(t, helper, func(run *fairRun, address string) {
 			var mu sync.Mutex
