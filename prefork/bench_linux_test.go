@@ -19,7 +19,8 @@ import (
 //	go test -run '^$' -bench Server -benchtime 2s ./prefork
 //
 // The client shares the processors with the server, so on few of them the
-// ratios say more than the figures.
+// ratios say more than the figures. The module in the folder bench compares with
+// others, with a client that takes less.
 func BenchmarkServer(b *testing.B) {
 	for _, keepAlive := range []bool{true, false} {
 		name := fmt.Sprintf("keepalive=%t", keepAlive)

@@ -57,6 +57,23 @@
 // replaced, not after; a service that fails does not end the others; numbers in
 // the configuration are checked; SIGTERM lets a worker finish first.
 //
+// # Sockets
+//
+// All workers share each socket, unless reuse-port gives every worker one of its
+// own. What that changes:
+//
+//	                      shared                        reuse-port
+//	a connection goes to  the worker that waits longest the one that its address says,
+//	                                                    however busy it is
+//	it costs              a thread's wait (see accept)  less, with net's own listener
+//	a datagram wakes      all idle workers              one worker
+//	a worker dies         the others take its share     its queue waits for its successor
+//	fewer by SIGTTOU,     nothing                       the queues of those that are missing
+//	exit 0 or a reload                                  wait, and nobody comes
+//
+// So reuse-port is for a fixed number of workers that do not leave for good.
+// docs/prefork-bench.md measures both.
+//
 // # Signals
 //
 //	             supervisor           master                worker
