@@ -84,10 +84,7 @@ func needExitInfo(t *testing.T) {
 // time, whoever reaps.
 func TestWait_ThousandsOfChildren(t *testing.T) {
 	needSet(t)
-	children := 2000
-	if testing.Short() {
-		children = 300
-	}
+	children := testutil.Fewer(2000)
 	programs := make([]string, 256)
 	for code := range programs {
 		programs[code] = testutil.Tiny(t, byte(code))

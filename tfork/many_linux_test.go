@@ -56,7 +56,7 @@ func (f *failures) report() int {
 // TestManyWorkers_ThreadsAndMemory: 12,000 live children in one process.
 func TestManyWorkers_ThreadsAndMemory(t *testing.T) {
 	const children = 12_000
-	if testing.Short() {
+	if testing.Short() || testutil.Slow() > 1 {
 		t.Skip("starts 12,000 processes")
 	}
 	if err := directParks(); err != nil {

@@ -83,8 +83,8 @@ func (c *Cmd) wanted() (s Strategy, who string, err error) {
 	case c.Dedicated:
 		return Waiter, "Cmd.Dedicated", nil
 	}
-	name, set := os.LookupEnv(strategyEnv)
-	if !set || role.Secure() {
+	name := os.Getenv(strategyEnv) // empty is as good as unset
+	if name == "" || role.Secure() {
 		return Auto, "", nil
 	}
 	s, err = ParseStrategy(name)

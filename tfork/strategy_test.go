@@ -61,7 +61,7 @@ func TestStrategy_Environment(t *testing.T) {
 		{value: "waiter", cmd: Cmd{Strategy: Direct}, want: Direct},
 		{value: "direct", cmd: Cmd{Dedicated: true}, want: Waiter},
 		{value: "fork", problem: `TFORK_STRATEGY: unknown strategy "fork": valid are auto, direct, waiter`},
-		{value: "", problem: "valid are auto, direct, waiter"},
+		{value: "", want: Auto},
 		{value: "auto", cmd: Cmd{Strategy: Direct, Dedicated: true}, problem: "Cmd.Dedicated"},
 		{value: "auto", cmd: Cmd{Strategy: 7}, problem: "Cmd.Strategy is Strategy(7)"},
 	}
