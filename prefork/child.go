@@ -129,9 +129,7 @@ func (n *nursery) run(c *child, channel, name *os.File) (err error) {
 		cmd.Title = title(o.boot.Role, o.boot.Service, o.boot.Instance)
 		cmd.Strategy, cmd.Cgroup = n.strategy, o.cgroup
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		if cmd.SysProcAttr, err = attributes(o.boot.Settings, o.boot.Role == names.Worker); err != nil {
-			return
-		}
+		cmd.SysProcAttr = attributes()
 		c.cmd = cmd
 		err = cmd.Start()
 	})

@@ -73,6 +73,10 @@ func TestNew_Refuses(t *testing.T) {
 	manager := config.Default()
 	manager.Listen = []string{"systemd:web"}
 	other := config.Default()
+	stranger := config.Default()
+	stranger.User = "no-such-user"
+	strangers := config.Default()
+	strangers.Group = "no-such-group"
 	tests := []struct {
 		name string
 		o    Options
@@ -85,6 +89,8 @@ func TestNew_Refuses(t *testing.T) {
 		{"settings for nobody", Options{Config: config.Config{Services: map[string]*config.Settings{"nosuch": &other}}}, `service.nosuch`},
 		{"address in use", Options{Services: []string{"http"}, Config: config.Config{Services: map[string]*config.Settings{"http": &taken}}}, "address already in use"},
 		{"no manager", Options{Services: []string{"http"}, Config: config.Config{Services: map[string]*config.Settings{"http": &manager}}}, "passed no socket"},
+		{"unknown user", Options{Config: config.Config{Defaults: &stranger}}, `user = "no-such-user"`},
+		{"unknown group", Options{Config: config.Config{Services: map[string]*config.Settings{"http": &strangers}}}, `service.http: group = "no-such-group"`},
 		{"log file", Options{Config: config.Config{LogFile: filepath.Join(t.TempDir(), "no", "such")}}, "log file"},
 	}
 	for _, tt := range tests {

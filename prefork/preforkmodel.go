@@ -260,6 +260,9 @@ func (t *tree) reload() {
 		if err == nil {
 			err = c.Check()
 		}
+		if err == nil {
+			err = s.checkIdentities(&c)
+		}
 		if err != nil {
 			t.rolledBack("configuration: " + err.Error())
 			return

@@ -32,6 +32,7 @@ type seen struct {
 	Shared   string `json:"shared"`
 	Nice     int    `json:"nice"`
 	Uid      int    `json:"uid"`
+	Groups   []int  `json:"groups"`
 	NoFile   uint64 `json:"nofile"`
 	CPUs     int    `json:"cpus"`
 }
@@ -104,7 +105,9 @@ func look(t *Task) seen {
 	nice, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	var cpus unix.CPUSet
 	unix.SchedGetaffinity(0, &cpus)
+	groups, _ := os.Getgroups()
 	return seen{
+		Groups:   groups,
 		Instance: t.Instance(), Pid: os.Getpid(), PPid: os.Getppid(), Strategy: t.Strategy(), Shared: string(t.Shared()),
 		Nice: 20 - nice, Uid: os.Getuid(), NoFile: limit.Cur, CPUs: cpus.Count(),
 	}

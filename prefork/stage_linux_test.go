@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,6 +44,9 @@ var serverProcess = testutil.Helper("prefork server", func(args []string) int {
 	}
 	if os.Getenv("TEST_PID1") != "" {
 		ownProc()
+	}
+	if n, err := strconv.ParseUint(os.Getenv("TEST_HARD_NOFILE"), 10, 64); err == nil {
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
 	}
 	c, err := read()
 	if err != nil {

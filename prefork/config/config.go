@@ -88,7 +88,10 @@ type Settings struct {
 	MaxMemory     uint64
 	RecycleJitter float64
 
-	// User and Group (names or numbers) are who the workers run as.
+	// User and Group (names or numbers) are who the workers run as, with no
+	// supplementary groups. A worker changes to them last, when its limits are
+	// set: a negative Nice and a limit above the present one need privileges.
+	// A master that serves by itself does the same; others stay who they are.
 	User, Group string
 	// Nice is the priority of the workers, -20 to 19.
 	Nice int
