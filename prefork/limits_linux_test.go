@@ -18,24 +18,6 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
-func TestServer_Recycling(t *testing.T) {
-	for _, service := range []string{httpService, aloneService} {
-		t.Run(service, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, "children = 2\nmax-requests = 10\nrecycle-jitter = 0.5\nheartbeat-timeout = \"3s\"", service)
-			seenPids := map[int]bool{}
-			testutil.Poll(t, patience, "the process was replaced twice", func() bool {
-				seenPids[s.see(service).Pid] = true
-				return len(seenPids) >= 5 || service == aloneService && len(seenPids) >= 3
-			})
-			s.unique()
-			if s.logLine("level=ERROR") != "" {
-				t.Errorf("an error: %s", s.logLine("level=ERROR"))
-			}
-		})
-	}
-}
-
 // TestServer_LimitsOfWorkers: as root, those limits are set that the worker's
 // own user could not set, so the order is right.
 func TestServer_LimitsOfWorkers(t *testing.T) {

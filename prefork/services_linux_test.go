@@ -4,6 +4,7 @@
 package prefork
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,9 @@ type seen struct {
 	NoFile   uint64 `json:"nofile"`
 	CPUs     int    `json:"cpus"`
 }
+
+// allocated is what /alloc keeps.
+var allocated atomic.Pointer[[]byte]
 
 // hung makes the http service's Check hang.
 var hung atomic.Bool
@@ -81,6 +85,12 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 	mux.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) { os.Exit(number(r, "code")) })
 	mux.HandleFunc("/signal", func(_ http.ResponseWriter, r *http.Request) { dieBy(number(r, "n")) })
 	mux.HandleFunc("/hang", func(http.ResponseWriter, *http.Request) { hung.Store(true) })
+	mux.HandleFunc("/alloc", func(_ http.ResponseWriter, r *http.Request) {
+		if allocated.Load() == nil { // once in each process
+			block := bytes.Repeat([]byte{1}, number(r, "mib")<<20)
+			allocated.Store(&block)
+		}
+	})
 	mux.HandleFunc("/leave", func(w http.ResponseWriter, r *http.Request) {
 		cmd := exec.Command("/bin/sleep", "1000")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: r.FormValue("setsid") != ""}
@@ -166,6 +176,19 @@ func echoStreams(ln net.Listener, all *sync.WaitGroup) {
 		})
 	}
 }
+
+// gatedService does not become ready while the file TEST_GATE is there.
+var gatedService = testService(Service{
+	Name: "gated", Listen: []string{"tcp:127.0.0.1:0"}, ManualReady: true,
+	Serve: func(ctx context.Context, t *Task) error {
+		if _, err := os.Stat(os.Getenv("TEST_GATE")); err == nil {
+			<-ctx.Done()
+			return nil
+		}
+		t.Ready()
+		return serveTestHTTP(ctx, t)
+	},
+})
 
 // stubbornService does not leave when it is told to.
 var stubbornService = testService(Service{

@@ -81,8 +81,9 @@ type Settings struct {
 	AbortGrace time.Duration
 
 	// MaxRequests, MaxAge and MaxMemory (bytes of resident memory) are when a
-	// worker is replaced by a fresh one; RecycleJitter lowers the first two by
-	// a random part, up to this fraction, so that workers take turns.
+	// worker is replaced by a fresh one, which is ready before the old one is
+	// told to leave; RecycleJitter lowers them by a random part, up to this
+	// fraction, for each worker anew, so that workers take turns.
 	MaxRequests   int
 	MaxAge        time.Duration
 	MaxMemory     uint64
