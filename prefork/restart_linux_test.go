@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
@@ -168,68 +167,4 @@ func TestServer_BothLevelsKilledAtOnce(t *testing.T) {
 		t.Errorf("%d processes after the new start", got)
 	}
 	s.renewed(old, "supervisor", "master-http", "worker-http-0", "worker-http-1")
-}
-
-func TestServer_HungWorker(t *testing.T) {
-	const settings = "children = 2\nbackoff-increment = 0\nheartbeat-timeout = \"3s\"\nabort-grace = \"1s\""
-	t.Run("its service hangs", func(t *testing.T) {
-		t.Parallel()
-		s := start(t, settings, httpService)
-		old := s.pids()
-		s.get(httpService, "/hang")
-		s.logged("SIGABRT", "no sign of life")
-		s.logged("ended", `outcome="exit status 2"`, "restart=true") // what Go makes of SIGABRT, with the stack
-		s.ready()
-		for _, name := range []string{"worker-http-0", "worker-http-1"} {
-			if s.logLine("ended", fmt.Sprint("child-pid=", old["prefork-"+name])) != "" {
-				s.renewed(old, name)
-			}
-		}
-		s.see(httpService)
-	})
-	t.Run("it is stopped", func(t *testing.T) {
-		t.Parallel()
-		s := start(t, settings, httpService)
-		old := s.pids()
-		s.kill(syscall.SIGSTOP, "worker-http-1")
-		s.logged("SIGABRT", "no sign of life")
-		s.logged("killing", "did not end by SIGABRT")
-		s.renewed(old, "worker-http-1")
-		s.same(old, "worker-http-0", "master-http")
-	})
-	t.Run("the master is stopped", func(t *testing.T) {
-		t.Parallel()
-		s := start(t, settings, httpService)
-		old := s.pids()
-		s.kill(syscall.SIGSTOP, "master-http")
-		s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
-		s.unique()
-		for name, pid := range old {
-			if name != "prefork-supervisor" {
-				testutil.Poll(t, patience, name+" is gone", func() bool { return !testutil.Exists(pid) })
-			}
-		}
-	})
-}
-
-func TestServer_WaiterKilled(t *testing.T) {
-	t.Setenv("TFORK_STRATEGY", "waiter")
-	s := start(t, "children = 2\nbackoff-increment = 0", httpService)
-	old := s.pids()
-	for _, of := range []string{"worker-http-0", "master-http"} {
-		if waiter := testutil.ParentOf(old["prefork-"+of]); waiter > 1 {
-			testutil.Kill(waiter, syscall.SIGKILL)
-		}
-	}
-	// Whatever can be told about their status without the waiter, the service
-	// goes on, in the same or in new processes, and nobody is there twice.
-	time.Sleep(50 * time.Millisecond) // the time for a wrong reaction; there is nothing to wait for
-	s.ready()
-	s.see(httpService)
-	old = s.pids()
-	s.kill(syscall.SIGKILL, "worker-http-0")
-	s.renewed(old, "worker-http-0")
-	s.kill(syscall.SIGKILL, "master-http")
-	s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
-	s.unique()
 }

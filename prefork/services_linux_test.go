@@ -190,6 +190,21 @@ var gatedService = testService(Service{
 	},
 })
 
+// thievingService has code in its master that waits for any child.
+var thievingService = testService(Service{
+	Name: "thief", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,
+	Init: func(*Task) error {
+		go func() {
+			for {
+				if _, err := unix.Wait4(-1, nil, 0, nil); err == unix.ECHILD {
+					unix.Nanosleep(&unix.Timespec{Nsec: 20_000}, nil) // no child at all: look again very soon
+				}
+			}
+		}()
+		return nil
+	},
+})
+
 // stubbornService does not leave when it is told to.
 var stubbornService = testService(Service{
 	Name: "stubborn", Serve: func(context.Context, *Task) error { time.Sleep(time.Hour); return nil },

@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/sandbox"
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
@@ -34,7 +35,9 @@ type hello struct{ Addrs map[string][]string }
 
 // serverProcess is a supervisor in a process of its own. Its arguments are the
 // configuration file and the services.
-var serverProcess = testutil.Helper("prefork server", func(args []string) int {
+const serverProcess = "prefork server"
+
+var _ = testutil.Helper(serverProcess, func(args []string) int {
 	read := func() (config.Config, error) {
 		b, err := os.ReadFile(args[0])
 		if err != nil {
@@ -42,6 +45,7 @@ var serverProcess = testutil.Helper("prefork server", func(args []string) int {
 		}
 		return config.Parse(b)
 	}
+	enterSandbox(args)
 	if os.Getenv("TEST_PID1") != "" {
 		ownProc()
 	}
@@ -71,6 +75,19 @@ var serverProcess = testutil.Helper("prefork server", func(args []string) int {
 	}
 	return 0
 })
+
+// enterSandbox starts the server again below a filter of system calls, if
+// TEST_SANDBOX names one.
+func enterSandbox(args []string) {
+	profile, ok := os.LookupEnv("TEST_SANDBOX")
+	if !ok {
+		return
+	}
+	os.Unsetenv("TEST_SANDBOX")
+	os.Setenv("TFORK_TEST_HELPER", serverProcess)
+	fmt.Fprintln(os.Stderr, sandbox.Exec(profile, append([]string{testutil.Exe()}, args...)))
+	os.Exit(3)
+}
 
 // ownProc gives the first process of a pid namespace its own /proc.
 func ownProc() {
