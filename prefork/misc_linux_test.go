@@ -13,52 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
-
-// TestServer_FullDisk: names are lost, service is not.
-func TestServer_FullDisk(t *testing.T) {
-	s := prepare(t, "children = 3\nbackoff-increment = 0")
-	if err := os.Mkdir(s.dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	// Room for the root, the lock, the supervisor and two more.
-	if err := unix.Mount("tmpfs", s.dir, "tmpfs", 0, "nr_inodes=5,mode=700"); err != nil {
-		t.Skipf("cannot mount a small file system: %v", err)
-	}
-	defer unix.Unmount(s.dir, unix.MNT_DETACH)
-	s.launch(httpService)
-	s.ready()
-	s.logged("a process starts without a name", "no space left on device")
-	served := map[int]int{}
-	testutil.Poll(t, patience, "all workers serve", func() bool {
-		got := s.see(httpService)
-		served[got.Instance] = got.Pid
-		return len(served) == 3
-	})
-	for _, pid := range served {
-		testutil.Kill(pid, syscall.SIGKILL)
-	}
-	testutil.Poll(t, patience, "they are replaced", func() bool {
-		got := s.see(httpService)
-		return got.Pid != 0 && got.Pid != served[got.Instance]
-	})
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-	for _, pid := range served {
-		if testutil.Alive(pid) {
-			t.Errorf("pid %d still lives", pid)
-		}
-	}
-}
 
 func TestNew_Refuses(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -189,20 +188,6 @@ func TestServer_Commands(t *testing.T) {
 	}
 }
 
-func TestServer_StubbornWorkersAreKilled(t *testing.T) {
-	s := start(t, "children = 2\nstop-timeout = \"200ms\"", stubbornService)
-	begin := time.Now()
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(begin); took < 200*time.Millisecond {
-		t.Errorf("stopped after %v, before the time of the workers was over", took)
-	}
-	if s.logLine("killing", "did not stop in time") == "" {
-		t.Error("the log does not say so")
-	}
-}
-
 // TestServer_StubbornWorkersAfterSIGTERM: their master has not told them to
 // leave and sets no limit; they have their own.
 func TestServer_StubbornWorkersAfterSIGTERM(t *testing.T) {
@@ -259,7 +244,7 @@ func TestServer_GrandchildrenEndWithTheirWorker(t *testing.T) {
 			return pid
 		}
 		var left []int
-		for range 20 { // a small fork bomb
+		for range 20 {
 			left = append(left, leave())
 		}
 		old := s.pids()

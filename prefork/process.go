@@ -53,6 +53,9 @@ func enter(w *tfork.Worker) (*process, error) {
 	p.setState(StateStarting)
 	p.out = inheritLog(b.LogFile, w.Files[fileLog])
 	p.log = newLogger(p.out, b.Role, b.Service, b.Instance)
+	if err := p.out.takeStacks(); err != nil {
+		p.log.Error("stacks go to standard error only", "error", err)
+	}
 	if p.service, err = lookup(b.Service); err != nil {
 		return p, err
 	}

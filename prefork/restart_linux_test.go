@@ -9,6 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
@@ -41,6 +44,69 @@ func TestServer_Backoff(t *testing.T) {
 			}
 			s.unique()
 		})
+	}
+}
+
+// waits returns the delays that the log tells of one place's deaths.
+func waits(s *stage, name string) (list []float64) {
+	for line := range strings.Lines(testutil.ReadFile(s.log)) {
+		if strings.Contains(line, "msg=ended") && strings.Contains(line, "child=prefork-"+name+" ") {
+			_, after, _ := strings.Cut(line, " seconds=")
+			var seconds float64
+			fmt.Sscan(after, &seconds)
+			list = append(list, seconds)
+		}
+	}
+	return list
+}
+
+// TestServer_BackoffStartsAgainAfterAGoodRun, and not before.
+func TestServer_BackoffStartsAgainAfterAGoodRun(t *testing.T) {
+	good := testutil.Scaled(2 * time.Second)
+	for _, who := range []string{"worker-http-0", "master-http"} {
+		t.Run(who, func(t *testing.T) {
+			s := start(t, fmt.Sprintf("children = 1\nbackoff-increment = \"50ms\"\nmaximum-backoff = \"1s\"\nbackoff-reset = %q", good), httpService)
+			die := func() {
+				t.Helper()
+				old := s.pids()
+				s.kill(syscall.SIGKILL, who)
+				s.renewed(old, who)
+			}
+			for range 3 {
+				die()
+			}
+			testutil.Poll(t, good+patience, "the run is a good one", func() bool {
+				p := s.table()["prefork-"+who]
+				return p.Pid != 0 && time.Since(p.Started) > good
+			})
+			die()
+			die()
+			if diff := cmp.Diff([]float64{0, 0.05, 0.1, 0, 0.05}, waits(s, who)); diff != "" {
+				t.Errorf("delays (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestServer_BackoffJitter: workers that die together do not come back together.
+func TestServer_BackoffJitter(t *testing.T) {
+	s := start(t, "children = 4\nbackoff-increment = \"100ms\"\nmaximum-backoff = \"100ms\"\nbackoff-jitter = 0.5", httpService)
+	all := []string{"worker-http-0", "worker-http-1", "worker-http-2", "worker-http-3"}
+	for range 2 {
+		old := s.pids()
+		s.kill(syscall.SIGKILL, all...)
+		s.renewed(old, all...)
+	}
+	different := map[float64]bool{}
+	for _, who := range all {
+		got := waits(s, who)
+		if len(got) != 2 || got[0] != 0 || got[1] < 0.1 || got[1] > 0.15 {
+			t.Fatalf("%s waited %v, want 0 and 0.1 to 0.15 seconds", who, got)
+		}
+		different[got[1]] = true
+	}
+	if len(different) != len(all) {
+		t.Errorf("%d workers waited for %d different times", len(all), len(different))
 	}
 }
 

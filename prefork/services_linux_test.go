@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
 // seen is what the http service answers.
@@ -100,6 +103,13 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 		}
 		fmt.Fprint(w, cmd.Process.Pid)
 	})
+	mux.HandleFunc("/bomb", func(w http.ResponseWriter, _ *http.Request) {
+		// Each makes two more, until the kernel refuses; after 100 s it ends by itself.
+		bomb := "b() { sleep 100 & b & b & wait; }; b"
+		if err := exec.Command("/bin/sh", "-c", bomb).Start(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+	})
 	mux.HandleFunc("/orphan", func(w http.ResponseWriter, _ *http.Request) {
 		// The shell ends at once, and what it started a little later.
 		if err := exec.Command("/bin/sh", "-c", "(sleep 0.1; exit 7) &").Run(); err != nil {
@@ -131,7 +141,7 @@ func dieBy(sig int) {
 		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
 	}
 	unix.Kill(os.Getpid(), unix.Signal(sig))
-	time.Sleep(time.Hour)
+	select {} // the signal may take another thread
 }
 
 var echoService = testService(Service{
@@ -177,6 +187,26 @@ func echoStreams(ln net.Listener, all *sync.WaitGroup) {
 	}
 }
 
+// crashingService crashes as long as the file TEST_CRASH is there.
+var crashingService = testService(Service{
+	Name: "crashing", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,
+	PostFork: func(*Task) error {
+		if _, err := os.Stat(os.Getenv("TEST_CRASH")); err == nil {
+			dieBy(int(unix.SIGSEGV))
+		}
+		return nil
+	},
+})
+
+// deafService ignores SIGTERM, and does not leave when it is told to.
+var deafService = testService(Service{
+	Name: "deaf",
+	Serve: func(context.Context, *Task) error {
+		signal.Ignore(unix.SIGTERM)
+		select {}
+	},
+})
+
 // gatedService does not become ready while the file TEST_GATE is there.
 var gatedService = testService(Service{
 	Name: "gated", Listen: []string{"tcp:127.0.0.1:0"}, ManualReady: true,
@@ -207,7 +237,7 @@ var thievingService = testService(Service{
 
 // stubbornService does not leave when it is told to.
 var stubbornService = testService(Service{
-	Name: "stubborn", Serve: func(context.Context, *Task) error { time.Sleep(time.Hour); return nil },
+	Name: "stubborn", Serve: func(context.Context, *Task) error { select {} },
 })
 
 // exitService ends with the code that is in the file EXIT names.
@@ -232,13 +262,11 @@ var starvedService = testService(Service{
 		var old unix.Rlimit
 		unix.Getrlimit(unix.RLIMIT_NOFILE, &old)
 		go func() {
-			for {
-				if _, err := os.Stat(os.Getenv("TEST_STARVED")); err == nil {
-					unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
-					return
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			testutil.PollFor(time.Hour, func() bool {
+				_, err := os.Stat(os.Getenv("TEST_STARVED"))
+				return err == nil
+			})
+			unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
 		}()
 		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 10, Max: old.Max})
 	},

@@ -19,7 +19,8 @@ type Config struct {
 	// that the program registered.
 	Model string
 	// LogFile is where all processes log to, opened for appending and again at
-	// SIGHUP. Empty: standard error.
+	// SIGHUP: workers of another user need the right to open it, or they stay
+	// with the old file, and log that. Empty: standard error.
 	LogFile string
 	// Defaults is what a service without settings of its own gets; nil means
 	// [Default].
