@@ -83,6 +83,13 @@ func Ping(runtimeDir, name string) (pid int, err error) {
 	return pid, err
 }
 
+// RemoveRuntimeDir removes the runtime directory of a server that crashed: an
+// ordinary end removes the names, and the directory if it was a temporary one.
+// If a process of the server still lives the error is [ErrInUse]. A directory
+// that no server has used is left alone, which is os.ErrNotExist, and so are
+// files of others, which keep the directory.
+func RemoveRuntimeDir(path string) error { return names.Remove(path) }
+
 // Command is what a server can be told through its runtime directory.
 type Command int
 

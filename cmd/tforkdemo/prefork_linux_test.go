@@ -36,7 +36,13 @@ type served struct {
 // startDemo starts it, and waits until it tells how to try it.
 func startDemo(t *testing.T, args ...string) *served {
 	t.Helper()
-	bin, base := demoDir(t), t.TempDir()
+	return startDemoIn(t, t.TempDir(), args...)
+}
+
+// startDemoIn starts it with a place for runtime directories.
+func startDemoIn(t *testing.T, base string, args ...string) *served {
+	t.Helper()
+	bin := demoDir(t)
 	d := &served{t: t, bin: filepath.Join(bin, "tforkdemo"), base: base, log: filepath.Join(bin, "log")}
 	d.env = append(demoEnv(bin), "XDG_RUNTIME_DIR="+base)
 	out, err := os.Create(filepath.Join(bin, "out"))

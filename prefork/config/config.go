@@ -13,7 +13,8 @@ import (
 // no service has settings of its own.
 type Config struct {
 	// RuntimeDir is where each process has its name. Empty: a directory of its
-	// own below the system's temporary directory, removed at the end.
+	// own below the system's temporary directory, removed at the end, though not
+	// by a supervisor that is killed (see prefork.RemoveRuntimeDir).
 	RuntimeDir string
 	// Model is the process model: "prefork" (also if empty), "single", or one
 	// that the program registered.

@@ -108,6 +108,12 @@ func Attach(path string) (*Dir, error) {
 	return &Dir{d}, nil
 }
 
+// Remove removes a directory on which nobody lives any more, with what was
+// left. Nothing is done to one that no supervisor ever took: that is
+// os.ErrNotExist. If somebody lives there the error is [ErrInUse]; files of
+// others in the directory stay, and keep it.
+func Remove(path string) error { return removeDir(path) }
+
 // Path returns the path of the directory.
 func (d *Dir) Path() string { return d.dir.path }
 

@@ -28,6 +28,7 @@ type dir struct{ path string }
 
 func openDir(string, time.Duration) (*dir, error) { return nil, errUnsupported }
 func attachDir(string) (*dir, error)              { return nil, errUnsupported }
+func removeDir(string) error                      { return errUnsupported }
 
 func (d *dir) close() error                 { return errUnsupported }
 func (d *dir) bind(string) (*Socket, error) { return nil, errUnsupported }
