@@ -47,7 +47,7 @@ var _ = testutil.Helper(serverProcess, func(args []string) int {
 	}
 	enterSandbox(args)
 	if os.Getenv("TEST_PID1") != "" {
-		ownProc()
+		testutil.MustBePID1()
 	}
 	if n, err := strconv.ParseUint(os.Getenv("TEST_HARD_NOFILE"), 10, 64); err == nil {
 		unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
@@ -87,18 +87,6 @@ func enterSandbox(args []string) {
 	os.Setenv("TFORK_TEST_HELPER", serverProcess)
 	fmt.Fprintln(os.Stderr, sandbox.Exec(profile, append([]string{testutil.Exe()}, args...)))
 	os.Exit(3)
-}
-
-// ownProc gives the first process of a pid namespace its own /proc.
-func ownProc() {
-	err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-	if err == nil {
-		err = unix.Mount("proc", "/proc", "proc", 0, "")
-	}
-	if err != nil || os.Getpid() != 1 {
-		fmt.Fprintln(os.Stderr, "no namespace of our own:", os.Getpid(), err)
-		os.Exit(3)
-	}
 }
 
 // stage is a running server, seen from outside.

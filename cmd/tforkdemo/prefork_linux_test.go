@@ -42,6 +42,12 @@ func startDemo(t *testing.T, args ...string) *served {
 // startDemoIn starts it with a place for runtime directories.
 func startDemoIn(t *testing.T, base string, args ...string) *served {
 	t.Helper()
+	return startDemoAs(t, base, func(*exec.Cmd) {}, args...)
+}
+
+// startDemoAs starts it in a way of the test's own.
+func startDemoAs(t *testing.T, base string, how func(*exec.Cmd), args ...string) *served {
+	t.Helper()
 	bin := demoDir(t)
 	d := &served{t: t, bin: filepath.Join(bin, "tforkdemo"), base: base, log: filepath.Join(bin, "log")}
 	d.env = append(demoEnv(bin), "XDG_RUNTIME_DIR="+base)
@@ -57,6 +63,7 @@ func startDemoIn(t *testing.T, base string, args ...string) *served {
 	defer logFile.Close()
 	d.cmd = exec.Command(d.bin, append([]string{"prefork"}, args...)...)
 	d.cmd.Env, d.cmd.Stdout, d.cmd.Stderr = d.env, out, logFile
+	how(d.cmd)
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -6,10 +6,13 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/prefork"
@@ -182,4 +185,37 @@ func TestPrefork_FailedServiceIsToldByTheExitCode(t *testing.T) {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	d.logged("failed: http (exit status 3 means: do not restart)")
+}
+
+// helperContainer is a container's engine: it makes tforkdemo the first process.
+var helperContainer = testutil.Helper("container", func(args []string) int {
+	testutil.MustBePID1()
+	err := unix.Exec(args[0], args, os.Environ())
+	fmt.Fprintln(os.Stderr, err)
+	return 1
+})
+
+// TestPrefork_AsPID1 of a container.
+func TestPrefork_AsPID1(t *testing.T) {
+	attr := testutil.PID1(t)
+	d := startDemoAs(t, t.TempDir(), func(cmd *exec.Cmd) {
+		cmd.Args = append([]string{testutil.Exe()}, append([]string{cmd.Path}, cmd.Args[1:]...)...)
+		cmd.Path, cmd.SysProcAttr = testutil.Exe(), attr
+		cmd.Env = append(cmd.Env, testutil.HelperOnly(helperContainer))
+	}, "--children", "1", "--backoff-increment", "1ms", "--crash-endpoints")
+	if pid := d.pid("/"); pid > 100 {
+		t.Errorf("the worker's own pid is %d: no namespace of its own?", pid)
+	}
+	const worker = "prefork-worker-http-0"
+	old := d.ps()[worker].Pid
+	d.get("/exit?code=9")
+	d.replaced(worker, old)
+	d.logged(`outcome="exit status 9"`)
+	d.get("/leave")
+	old = d.ps()[worker].Pid
+	d.get("/signal?n=11")
+	d.replaced(worker, old)
+	d.logged(`outcome="signal 11"`)
+	d.logged("reaped an orphan") // what the worker left
+	d.stop()
 }
