@@ -115,6 +115,7 @@
 //	channel, upper and lower end  one process each; its end of file means that
 //	                              the other process is gone
 //	socket of a name              the process of that name
+//	pin of a socket's file        who supervises that process
 //	log file                      each process its own
 //	Service.Cgroup's directory    given to the master, closed when the worker is gone
 //

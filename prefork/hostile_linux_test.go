@@ -281,8 +281,8 @@ func TestServer_DirectoryOfACrashedRun_IsRefusedWhileSomebodyLives(t *testing.T)
 	second := exec.Command(s.exe, s.config, deafService)
 	second.Env = testutil.HelperEnv(serverProcess)
 	out, err := second.CombinedOutput()
-	worker := fmt.Appendf(nil, "prefork-worker-deaf-0 still lives there (pid %d)", old["prefork-worker-deaf-0"])
-	if err == nil || !bytes.Contains(out, []byte("in use")) || !bytes.Contains(out, worker) {
+	master := fmt.Appendf(nil, "prefork-master-deaf still lives there (pid %d)", old["prefork-master-deaf"])
+	if err == nil || !bytes.Contains(out, []byte("in use")) || !bytes.Contains(out, master) {
 		t.Errorf("the second server: %v, %s", err, out)
 	}
 	for _, name := range []string{"prefork-master-deaf", "prefork-worker-deaf-0"} {

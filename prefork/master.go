@@ -6,6 +6,7 @@ package prefork
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -96,7 +97,7 @@ func (m *master) policy(int) supervise.Policy {
 // left.
 func (m *master) run(w *tfork.Worker) int {
 	m.answerAt(w, m.answer)
-	defer func() { m.stopNames() }()
+	defer m.close()
 	go m.listen()
 	go m.signals()
 	for _, hook := range []func(*Task) error{m.service.Init, m.service.BeforeLoop} {
@@ -157,10 +158,13 @@ func (m *master) listen() {
 			}
 		}
 	})
-	m.pruneOwn()
+	m.orphaned.Store(true)
 	// The workers get their time; then they are killed, and then nobody would
 	// be left to end a master that hangs in a hook.
-	time.AfterFunc(m.boot.Settings.StopTimeout+m.boot.Settings.AbortGrace+time.Second, func() { os.Exit(ExitDone) })
+	time.AfterFunc(m.boot.Settings.StopTimeout+m.boot.Settings.AbortGrace+time.Second, func() {
+		m.close()
+		os.Exit(ExitDone)
+	})
 	m.leave("the supervisor is gone")
 }
 
@@ -225,6 +229,11 @@ func (m *master) Start(a supervise.Spawn) (supervise.Process, error) {
 		return nil, err
 	}
 	m.channel.send(message.Text(message.Born, strconv.Itoa(c.cmd.Process.Pid)))
+	if o.cgroup != nil {
+		if path, err := filepath.Abs(o.cgroup.Name()); err == nil {
+			m.channel.send(message.Text(message.Caged, path))
+		}
+	}
 	return c, nil
 }
 

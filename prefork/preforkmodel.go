@@ -207,6 +207,8 @@ func (t *tree) heard(c *child, m message.Message) {
 	switch m.Kind {
 	case message.Born:
 		c.depute(m.Body)
+	case message.Caged:
+		c.cage(m.Body)
 	case message.Failed:
 		t.group.Do(func() { t.failed[service] = string(m.Body) })
 	case message.Count:
@@ -228,20 +230,15 @@ func (c *child) service() *Service {
 }
 
 // masterGone looks after what a master leaves: its workers leave by themselves,
-// and may not be able to remove their names; and the kernel may have woken one
-// of them for a connection that it could not accept any more.
+// or are killed when they do not, and may not be able to remove their names; and
+// the kernel may have woken one of them for a connection that it could not
+// accept any more.
 func (t *tree) masterGone(c *child) {
 	t.group.Processes(func(p supervise.Process) { p.(*child).channel.send(message.Message{Kind: message.Poke}) })
-	wait := c.order.boot.Settings.StopTimeout + margin
 	t.sweeps.Go(func() {
-		late := time.NewTimer(wait)
-		defer late.Stop()
 		t.server.dir.Sweep()
-		select {
-		case <-late.C:
-			t.server.dir.Sweep()
-		case <-t.group.Done(): // the server sweeps at its end
-		}
+		lookAfter(c.bequeath(), c.order.boot.Settings.StopTimeout+margin, t.server.killed)
+		t.server.dir.Sweep()
 	})
 }
 

@@ -37,6 +37,7 @@ type process struct {
 	started   time.Time
 	state     atomic.Pointer[string]
 	stopNames func()
+	orphaned  atomic.Bool // the supervising process is gone
 }
 
 // enter takes over what the supervising process prepared.
@@ -143,6 +144,19 @@ func (p *process) pruneOwn() {
 	}
 	defer d.Close()
 	d.Prune(p.boot.ID)
+}
+
+// close is the process's very end: it stops answering. If the one that would
+// clean up after it is gone, it removes its own name, while its socket is still
+// open, and kills what it has started, in its process group.
+func (p *process) close() {
+	if p.orphaned.Load() {
+		p.pruneOwn()
+	}
+	p.stopNames()
+	if p.orphaned.Load() {
+		killOwnGroup()
+	}
 }
 
 // comm is the name that ps and top show, 15 bytes: a long service name is cut

@@ -312,15 +312,17 @@ func (s *Server) answerAt() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer socket.File.Close()
 	end, err := names.Serve(socket.File, s.answer)
 	if err != nil {
+		socket.Close()
 		return nil, err
 	}
+	socket.File.Close()
 	dir := s.dir
 	return sync.OnceFunc(func() {
 		end()
 		dir.Prune(socket.ID)
+		socket.Pin.Close()
 	}), nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -69,6 +70,10 @@ var aloneService = testService(Service{
 var cagedService = testService(Service{
 	Name: "caged", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,
 	Cgroup: func(_ *Task, instance int) (*os.File, func(), error) {
+		stale, _ := filepath.Glob(filepath.Join(os.Getenv("TEST_CGROUP"), fmt.Sprintf("worker-%d-*", instance)))
+		for _, path := range stale {
+			os.Remove(path) // of a master that was killed; one that is in use stays
+		}
 		path, err := os.MkdirTemp(os.Getenv("TEST_CGROUP"), fmt.Sprintf("worker-%d-", instance))
 		if err != nil {
 			return nil, nil, err

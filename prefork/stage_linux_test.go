@@ -305,10 +305,12 @@ func (s *stage) duplicate() string {
 	return ""
 }
 
+// kill signals processes that are all there before the first signal.
 func (s *stage) kill(sig syscall.Signal, names ...string) {
 	s.t.Helper()
+	pids := s.pids()
 	for _, name := range names {
-		if err := testutil.Kill(s.pid(name), sig); err != nil {
+		if err := testutil.Kill(pids["prefork-"+name], sig); err != nil {
 			s.t.Fatalf("kill %s: %v", name, err)
 		}
 	}

@@ -4,6 +4,7 @@
 package prefork
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/signal"
@@ -62,6 +63,45 @@ func killGroup(pid int) {
 	if pid > 1 {
 		unix.Kill(-pid, unix.SIGKILL)
 	}
+}
+
+// killOwnGroup kills everybody else in the process group that this process
+// leads. Those that go on starting others are ended in the one way that leaves
+// no gap, which ends this process as well.
+func killOwnGroup() {
+	own := os.Getpid()
+	if unix.Getpgrp() != own {
+		return
+	}
+	for range 100 {
+		others := membersOfGroup(own)
+		if len(others) == 0 {
+			return
+		}
+		for _, pid := range others {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+	killGroup(own)
+}
+
+// membersOfGroup returns the live processes of a process group but its leader.
+func membersOfGroup(leader int) (found []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid <= 1 || pid == leader {
+			continue
+		}
+		if group, err := unix.Getpgid(pid); err != nil || group != leader {
+			continue
+		}
+		stat, _ := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if end := bytes.LastIndexByte(stat, ')'); end >= 0 && !bytes.HasPrefix(stat[end+1:], []byte(" Z")) {
+			found = append(found, pid)
+		}
+	}
+	return found
 }
 
 // killCgroup kills all processes in the group and below; false where the

@@ -23,6 +23,7 @@ func residentMemory() uint64                         { return 0 }
 func applyLimits(config.Settings, int) error         { return errUnsupported }
 func checkIdentity(config.Settings) error            { return errUnsupported }
 func killGroup(int)                                  {}
+func killOwnGroup()                                  {}
 func killCgroup(*os.File) bool                       { return false }
 func cgroupPopulated(*os.File) bool                  { return false }
 func (w *worker) signals()                           {}

@@ -75,7 +75,7 @@ func (w *worker) run(tw *tfork.Worker, init bool) int {
 		f.Close()
 	}
 	w.answerAt(tw, w.answer)
-	defer func() { w.stopNames() }()
+	defer w.close()
 	go w.listen()
 	go w.signals()
 	err := w.serve(ctx, init)
@@ -153,7 +153,7 @@ func (w *worker) listen() {
 			w.task.poke()
 		}
 	})
-	defer w.pruneOwn()
+	w.orphaned.Store(true)
 	w.leaveBy("the supervising process is gone", ExitDone)
 }
 
@@ -162,6 +162,7 @@ func (w *worker) listen() {
 func (w *worker) leaveBy(reason string, code int) {
 	time.AfterFunc(w.boot.Settings.StopTimeout, func() {
 		w.log.Error("could not finish in time", "reason", reason)
+		w.close()
 		os.Exit(code)
 	})
 	w.stop(reason, code)

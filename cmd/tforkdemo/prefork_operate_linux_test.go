@@ -112,6 +112,8 @@ func TestPrefork_TTINAndTTOUScale(t *testing.T) {
 	d.workers("http", 2)
 	d.workers("echo", 2)
 	d.signal(syscall.SIGTTOU)
+	d.workers("http", 1) // a signal that is pending is not sent twice
+	d.workers("echo", 1)
 	d.signal(syscall.SIGTTOU)
 	d.workers("http", 0)
 	d.workers("echo", 0)

@@ -14,6 +14,35 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
+// TestPrune_NeverTheNextOne: file systems give the number of a file that is gone
+// to the next one.
+func TestPrune_NeverTheNextOne(t *testing.T) {
+	d := open(t, tempDir(t))
+	for range 20 {
+		dead, err := d.Bind("prefork-master-dead")
+		if err != nil {
+			t.Fatal(err)
+		}
+		dead.File.Close()
+		if swept := d.Sweep(); len(swept) != 1 {
+			t.Fatalf("swept %v, want the dead one", swept)
+		}
+		next, err := d.Bind("prefork-master-next")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Prune(dead.ID); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(filepath.Join(d.Path(), "prefork-master-next")); err != nil {
+			t.Fatalf("the next one lost its name: %v", err)
+		}
+		dead.Pin.Close()
+		next.Close()
+		d.Sweep()
+	}
+}
+
 func TestRemove_OnlyWhatACrashLeft(t *testing.T) {
 	path := tempDir(t)
 	if err := Remove(path); !errors.Is(err, os.ErrNotExist) {

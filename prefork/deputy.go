@@ -1,0 +1,140 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prefork
+
+import (
+	"os"
+	"strconv"
+	"time"
+)
+
+// deputy is a worker as the supervisor sees it, which did not start it. While
+// its master lives that is who looks after it.
+type deputy struct {
+	process *os.Process // by pidfd: it stays this very process
+	cgroup  *os.File    // or nil
+}
+
+// ended tells whether the worker is gone.
+func (d *deputy) ended() bool { return d.process.Signal(noSignal) != nil }
+
+// kill ends the worker and all it started.
+func (d *deputy) kill() {
+	if d.process.Signal(os.Kill) == nil {
+		killGroup(d.process.Pid)
+	}
+	if d.cgroup != nil {
+		killCgroup(d.cgroup)
+	}
+}
+
+// killRest kills what a worker has left that is gone. As long as there is
+// anything left, nobody else gets the number of its process group.
+func (d *deputy) killRest() {
+	killGroup(d.process.Pid)
+	if d.cgroup != nil {
+		killCgroup(d.cgroup)
+	}
+}
+
+// release gives up the handles.
+func (d *deputy) release() {
+	d.process.Release()
+	if d.cgroup != nil {
+		d.cgroup.Close()
+	}
+}
+
+// depute notes a worker that the master has started.
+func (c *child) depute(body []byte) {
+	pid, err := strconv.Atoi(string(body))
+	if err != nil || pid <= 1 {
+		return
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	alive := c.deputies[:0]
+	for _, d := range c.deputies {
+		if d.ended() {
+			d.release() // its master sees to the rest
+		} else {
+			alive = append(alive, d)
+		}
+	}
+	c.deputies = append(alive, &deputy{process: p})
+}
+
+// cage notes the cgroup of the worker that was noted last.
+func (c *child) cage(path []byte) {
+	dir, err := os.Open(string(path))
+	if err != nil {
+		return // it may be gone already
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.deputies); n > 0 && c.deputies[n-1].cgroup == nil {
+		c.deputies[n-1].cgroup = dir
+		return
+	}
+	dir.Close()
+}
+
+// bequeath gives a dead master's workers away, those included of which it
+// spoke last.
+func (c *child) bequeath() []*deputy {
+	late := time.NewTimer(margin)
+	defer late.Stop()
+	select {
+	case <-c.received:
+	case <-late.C:
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	orphans := c.deputies
+	c.deputies = nil
+	return orphans
+}
+
+// lookInterval is how often orphaned workers are looked at.
+const lookInterval = 20 * time.Millisecond
+
+// lookAfter sees to workers that lost their master: they leave by themselves in
+// wait at most, and what they leave behind ends with them. hurry ends all
+// patience.
+func lookAfter(orphans []*deputy, wait time.Duration, hurry <-chan struct{}) {
+	tick := time.NewTicker(lookInterval)
+	defer tick.Stop()
+	giveUp := time.Now().Add(wait + cgroupTimeout)
+	late := time.After(wait)
+	for len(orphans) > 0 && time.Now().Before(giveUp) {
+		left := orphans[:0]
+		for _, d := range orphans {
+			if d.ended() {
+				d.killRest()
+				d.release()
+			} else {
+				left = append(left, d)
+			}
+		}
+		orphans = left
+		select {
+		case <-tick.C:
+			continue
+		case <-late:
+			late = nil
+		case <-hurry:
+			hurry = nil
+		}
+		for _, d := range orphans {
+			d.kill()
+		}
+	}
+	for _, d := range orphans {
+		d.release()
+	}
+}
