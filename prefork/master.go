@@ -31,7 +31,8 @@ type master struct {
 	count   atomic.Int64 // workers wanted
 	group   *supervise.Group
 
-	promoted bool // the master holds its place
+	ends     map[int]string // by slot: how the last worker ended
+	promoted bool           // the master holds its place
 	wasReady bool
 	code     int
 }
@@ -66,6 +67,7 @@ func newMaster(p *process, dir *names.Dir) *master {
 		limit:    &restart.Window{Limit: st.RestartLimit, Span: st.RestartWindow},
 		promoted: !p.boot.Replaces,
 	}
+	m.ends = map[int]string{}
 	m.count.Store(int64(st.Children))
 	m.group = supervise.NewGroup(supervise.New(m.policy, rand.Float64), m)
 	m.nursery = &nursery{
@@ -213,6 +215,10 @@ func (m *master) Start(a supervise.Spawn) (supervise.Process, error) {
 	o := order{inc: a.Inc, function: workerFunc, boot: *m.boot}
 	o.boot.Role, o.boot.Instance, o.boot.ID, o.boot.Replaces = names.Worker, a.Slot, names.ID{}, a.Replaces
 	o.boot.Settings.Children = int(m.count.Load())
+	o.boot.After = ""
+	if !a.Replaces {
+		o.boot.After = m.ends[a.Slot]
+	}
 	o.boot.Sockets = forInstance(m.boot.Sockets, a.Slot)
 	o.boot.Shared = m.task.Shared()
 	if a.Replaces || !m.promoted {
@@ -266,6 +272,7 @@ func (m *master) Notice(a supervise.Action, p supervise.Process) {
 // noticeEnd logs an end. A master that is to replace another one does not try
 // again: it is not needed if it does not come up.
 func (m *master) noticeEnd(e supervise.Ended, p supervise.Process) {
+	m.ends[e.Slot] = e.Outcome.String()
 	if c, ok := p.(*child); ok {
 		c.logEnded(e)
 	} else {

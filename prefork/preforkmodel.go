@@ -23,7 +23,7 @@ type preforkModel struct{}
 // Run is the supervisor's work: one slot for each service.
 func (preforkModel) Run(s *Server) error {
 	t := &tree{
-		server: s, config: &s.config, scaled: map[string]int{}, failed: map[string]string{},
+		server: s, config: &s.config, scaled: map[string]int{}, failed: map[string]string{}, ends: map[int]string{},
 	}
 	t.group = supervise.NewGroup(supervise.New(t.policy, rand.Float64), t)
 	t.nursery = &nursery{
@@ -52,6 +52,7 @@ type tree struct {
 	image  *image         // the program of the masters; nil is this very one
 	scaled map[string]int // by service: workers added by hand
 	failed map[string]string
+	ends   map[int]string // by slot: how the last master ended
 	// pending is what a reload tries.
 	pending *pending
 }
@@ -152,6 +153,8 @@ func (t *tree) Start(a supervise.Spawn) (supervise.Process, error) {
 	}
 	if a.Replaces {
 		o.unique = uint64(a.Inc)
+	} else {
+		o.boot.After = t.ends[a.Slot]
 	}
 	c, err := t.nursery.start(o)
 	if err != nil {
@@ -172,6 +175,7 @@ func (t *tree) Notice(a supervise.Action, p supervise.Process) {
 	log := t.server.log
 	switch a := a.(type) {
 	case supervise.Ended:
+		t.ends[a.Slot] = a.Outcome.String()
 		if c, ok := p.(*child); ok {
 			c.logEnded(a)
 		} else {

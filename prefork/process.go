@@ -115,6 +115,7 @@ func (p *process) row() Process {
 		State:    *p.state.Load(),
 		Started:  p.started,
 		Memory:   residentMemory(),
+		After:    p.boot.After,
 	}
 	if p.task != nil {
 		r.Strategy, r.Requests = p.task.strategy, p.task.requests.Load()

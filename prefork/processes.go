@@ -39,6 +39,9 @@ type Process struct {
 	Requests int64 `json:"requests"`
 	// Memory is the resident memory in bytes.
 	Memory uint64 `json:"memory"`
+	// After is how the one ended that had this place before, if nobody asked it
+	// to: "signal 9 (out of memory)".
+	After string `json:"after,omitempty"`
 	// Children is a master's number of workers that are wanted.
 	Children int `json:"children,omitempty"`
 }

@@ -141,6 +141,31 @@ func TestServer_ExitZeroIsFinal(t *testing.T) {
 	s.see(httpService) // the other one serves on
 }
 
+// TestServer_TableTellsOfThePredecessor: how it ended, if nobody asked it to.
+func TestServer_TableTellsOfThePredecessor(t *testing.T) {
+	forEachStrategy(t, func(t *testing.T) {
+		s := start(t, "children = 1\nbackoff-increment = 0", httpService)
+		after := func(name, want string) {
+			t.Helper()
+			if p := s.table()["prefork-"+name]; p.After != want {
+				t.Errorf("%s comes after %q, want %q", name, p.After, want)
+			}
+		}
+		for _, name := range []string{"worker-http-0", "master-http"} {
+			after(name, "")
+			old := s.pids()
+			s.kill(syscall.SIGKILL, name)
+			s.renewed(old, name)
+			after(name, "signal 9")
+		}
+		old := s.pids()
+		s.kill(syscall.SIGUSR2, "supervisor")
+		s.renewed(old, "worker-http-0", "master-http")
+		after("worker-http-0", "")
+		after("master-http", "")
+	})
+}
+
 func TestServer_FatalExitCodeFailsTheService(t *testing.T) {
 	s := start(t, "children = 2\nfatal-exit-codes = [3]", httpService, aloneService)
 	s.get(httpService, "/exit?code=3")

@@ -17,6 +17,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -78,6 +79,12 @@ var cagedService = testService(Service{
 		if err != nil {
 			return nil, nil, err
 		}
+		for limit := range strings.FieldsSeq(os.Getenv("TEST_CGROUP_LIMITS")) {
+			file, value, _ := strings.Cut(limit, "=")
+			if err := os.WriteFile(filepath.Join(path, file), []byte(value), 0); err != nil {
+				return nil, nil, err
+			}
+		}
 		dir, err := os.Open(path)
 		return dir, func() { os.Remove(path) }, err
 	},
@@ -108,10 +115,12 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 		}
 		fmt.Fprint(w, cmd.Process.Pid)
 	})
-	mux.HandleFunc("/bomb", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("/bomb", func(w http.ResponseWriter, r *http.Request) {
 		// Each makes two more, until the kernel refuses; after 100 s it ends by itself.
 		bomb := "b() { sleep 100 & b & b & wait; }; b"
-		if err := exec.Command("/bin/sh", "-c", bomb).Start(); err != nil {
+		cmd := exec.Command("/bin/sh", "-c", bomb)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: r.FormValue("setsid") != ""}
+		if err := cmd.Start(); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
 	})
