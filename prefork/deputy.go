@@ -16,8 +16,11 @@ type deputy struct {
 	cgroup  *os.File    // or nil
 }
 
-// ended tells whether the worker is gone.
-func (d *deputy) ended() bool { return d.process.Signal(noSignal) != nil }
+// ended tells whether the worker is gone. A zombie is, whoever is to reap it: if
+// that is this process, as PID 1, it leaves alone what has a handle.
+func (d *deputy) ended() bool {
+	return d.process.Signal(noSignal) != nil || zombie(d.process.Pid)
+}
 
 // kill ends the worker and all it started.
 func (d *deputy) kill() {

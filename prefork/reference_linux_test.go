@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
@@ -148,21 +147,13 @@ func TestPing_TheDeadDoNotAnswer(t *testing.T) {
 // as they do in the reference. Only one that stands still does not.
 func TestPing_TheBusyAnswerAtOnce(t *testing.T) {
 	s := start(t, "children = 1", httpService)
-	served := make(chan error, 1)
-	busy := fmt.Sprint("/sleep?ms=", testutil.Scaled(time.Second).Milliseconds())
-	go func() { _, err := s.get(httpService, busy); served <- err }()
+	busy := dialWithin(t, "tcp", s.addrs[httpService][0])
+	fmt.Fprintf(busy, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
 	testutil.Poll(t, patience, "it is busy", func() bool { return serving(s) })
 	if _, err := Ping(s.dir, "prefork-worker-http-0"); err != nil {
 		t.Error(err)
 	}
-	select {
-	case err := <-served:
-		t.Errorf("it was not busy any more: %v", err)
-	default:
-	}
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
+	busy.Close()
 	pid := s.pid("worker-http-0")
 	s.kill(syscall.SIGSTOP, "worker-http-0")
 	testutil.Poll(t, patience, "it does not answer, and is known by its pid", func() bool {

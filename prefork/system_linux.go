@@ -96,12 +96,19 @@ func membersOfGroup(leader int) (found []int) {
 		if group, err := unix.Getpgid(pid); err != nil || group != leader {
 			continue
 		}
-		stat, _ := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if end := bytes.LastIndexByte(stat, ')'); end >= 0 && !bytes.HasPrefix(stat[end+1:], []byte(" Z")) {
+		if !zombie(pid) {
 			found = append(found, pid)
 		}
 	}
 	return found
+}
+
+// zombie tells whether a process has ended and was not reaped. The state is
+// what follows the name in parentheses, which may itself hold anything.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	end := bytes.LastIndexByte(stat, ')')
+	return err == nil && end >= 0 && bytes.HasPrefix(stat[end+1:], []byte(" Z"))
 }
 
 // killCgroup kills all processes in the group and below; false where the
