@@ -5,6 +5,7 @@ package prefork
 
 import (
 	"os"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -32,7 +33,7 @@ func (d *deputy) kill() {
 	}
 }
 
-// killRest kills what a worker has left that is gone. As long as there is
+// killRest kills what a worker has left that has just gone. As long as there is
 // anything left, nobody else gets the number of its process group.
 func (d *deputy) killRest() {
 	killGroup(d.process.Pid)
@@ -61,15 +62,25 @@ func (c *child) depute(body []byte) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	alive := c.deputies[:0]
-	for _, d := range c.deputies {
-		if d.ended() {
-			d.release() // its master sees to the rest
-		} else {
-			alive = append(alive, d)
-		}
+	c.deputies = append(c.deputies, &deputy{process: p})
+}
+
+// bury forgets a worker whose master has seen to its end: soon its number may
+// be that of a stranger.
+func (c *child) bury(body []byte) {
+	pid, err := strconv.Atoi(string(body))
+	if err != nil {
+		return
 	}
-	c.deputies = append(alive, &deputy{process: p})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deputies = slices.DeleteFunc(c.deputies, func(d *deputy) bool {
+		if d.process.Pid != pid {
+			return false
+		}
+		d.release()
+		return true
+	})
 }
 
 // cage notes the cgroup of the worker that was noted last.

@@ -28,8 +28,8 @@ func watched(more string) string {
 }
 
 func TestServer_HungWorker_GivesItsStackAndIsReplaced(t *testing.T) {
-	forEachStrategy(t, func(t *testing.T) {
-		s := start(t, watched(""), httpService)
+	eachStrategyAtOnce(t, func(t *testing.T, env string) {
+		s := startIn(t, env, watched(""), httpService)
 		old := s.pids()
 		s.get(httpService, "/hang")
 		s.logged("SIGABRT", "no sign of life")
@@ -49,8 +49,8 @@ func TestServer_HungWorker_GivesItsStackAndIsReplaced(t *testing.T) {
 }
 
 func TestServer_HungWorkerThatIgnoresSIGABRT_IsKilled(t *testing.T) {
-	forEachStrategy(t, func(t *testing.T) {
-		s := start(t, watched(""), httpService)
+	eachStrategyAtOnce(t, func(t *testing.T, env string) {
+		s := startIn(t, env, watched(""), httpService)
 		old := s.pids()
 		s.kill(syscall.SIGSTOP, "worker-http-1")
 		s.logged("SIGABRT", "no sign of life")
@@ -62,8 +62,8 @@ func TestServer_HungWorkerThatIgnoresSIGABRT_IsKilled(t *testing.T) {
 }
 
 func TestServer_HungMaster_IsReplacedWithItsWorkers(t *testing.T) {
-	forEachStrategy(t, func(t *testing.T) {
-		s := start(t, watched(""), httpService, aloneService)
+	eachStrategyAtOnce(t, func(t *testing.T, env string) {
+		s := startIn(t, env, watched(""), httpService, aloneService)
 		old := s.pids()
 		s.kill(syscall.SIGSTOP, "master-http")
 		s.renewed(old, "master-http", "worker-http-0", "worker-http-1")

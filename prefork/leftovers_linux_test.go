@@ -78,6 +78,42 @@ func TestServer_GrandchildrenEndWithTheirMaster(t *testing.T) {
 	})
 }
 
+// TestChild_ForgetsWhoIsBuried: the number of a worker whose end its master has
+// seen to may be a stranger's when the master dies.
+func TestChild_ForgetsWhoIsBuried(t *testing.T) {
+	c := &child{received: make(chan struct{})}
+	close(c.received)
+	var procs []*exec.Cmd
+	for range 2 {
+		cmd := exec.Command(testutil.TinyPause(t))
+		cmd.SysProcAttr = attributes()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		procs = append(procs, cmd)
+		c.depute([]byte(strconv.Itoa(cmd.Process.Pid)))
+	}
+	for _, nonsense := range []string{"", "x", "0", "1", "-1"} {
+		c.depute([]byte(nonsense))
+		c.bury([]byte(nonsense))
+	}
+	c.bury([]byte(strconv.Itoa(procs[0].Process.Pid)))
+	orphans := c.bequeath()
+	if len(orphans) != 1 || orphans[0].process.Pid != procs[1].Process.Pid {
+		t.Fatalf("%d orphans, want the second process alone", len(orphans))
+	}
+	hurry := make(chan struct{})
+	close(hurry)
+	lookAfter(orphans, time.Hour, hurry)
+	if testutil.Alive(procs[1].Process.Pid) || !testutil.Alive(procs[0].Process.Pid) {
+		t.Error("the wrong one was ended")
+	}
+	procs[0].Process.Kill()
+	for _, cmd := range procs {
+		cmd.Wait()
+	}
+}
+
 // TestServer_WorkerThatDoesNotFollowItsMaster_IsKilled by the supervisor, after
 // its time.
 func TestServer_WorkerThatDoesNotFollowItsMaster_IsKilled(t *testing.T) {

@@ -72,7 +72,10 @@ func newMaster(p *process, dir *names.Dir) *master {
 	m.group = supervise.NewGroup(supervise.New(m.policy, rand.Float64), m)
 	m.nursery = &nursery{
 		dir: dir, log: p.log, out: p.out, strategy: p.boot.Strategy, group: m.group,
-		gone: func(*child) { m.tellAll(message.Message{Kind: message.Poke}) },
+		gone: func(c *child) {
+			m.channel.send(message.Text(message.Buried, strconv.Itoa(c.cmd.Process.Pid)))
+			m.tellAll(message.Message{Kind: message.Poke})
+		},
 	}
 	return m
 }

@@ -211,6 +211,8 @@ func (t *tree) heard(c *child, m message.Message) {
 	switch m.Kind {
 	case message.Born:
 		c.depute(m.Body)
+	case message.Buried:
+		c.bury(m.Body)
 	case message.Caged:
 		c.cage(m.Body)
 	case message.Failed:

@@ -367,14 +367,3 @@ func (s *stage) logLine(words ...string) string {
 	}
 	return ""
 }
-
-// forEachStrategy runs f with TFORK_STRATEGY set, which every process of the
-// server inherits.
-func forEachStrategy(t *testing.T, f func(t *testing.T)) {
-	for _, strategy := range []string{"direct", "waiter"} {
-		t.Run(strategy, func(t *testing.T) {
-			t.Setenv("TFORK_STRATEGY", strategy)
-			f(t)
-		})
-	}
-}

@@ -25,6 +25,7 @@ const (
 	Failed  Kind = 5 // a master gives up; the body is the reason
 	Count   Kind = 6 // a master's wanted number of workers has changed; decimal
 	Caged   Kind = 7 // the worker of the last Born has this cgroup; the body is the path
+	Buried  Kind = 8 // a worker is gone, with all it started; decimal pid
 )
 
 // From the supervising process; Welcome is the first.
