@@ -120,6 +120,7 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 		// Each makes two more, until the kernel refuses; after 100 s it ends by itself.
 		bomb := "b() { sleep 100 & b & b & wait; }; b"
 		cmd := exec.Command("/bin/sh", "-c", bomb)
+		cmd.Stderr = os.Stderr // for what the kernel refuses
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: r.FormValue("setsid") != ""}
 		if err := cmd.Start(); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
