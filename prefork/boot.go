@@ -31,6 +31,8 @@ type boot struct {
 	// Replaces says that another process holds the place until this one is
 	// ready.
 	Replaces bool
+	// After is how the predecessor ended, if nobody asked it to.
+	After string
 
 	Sockets []*socket
 	Shared  []byte

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strconv"
 	"sync"
 	"time"
 
@@ -59,12 +58,16 @@ type child struct {
 	cmd     *tfork.Cmd
 	channel *channel
 	id      names.ID
+	pin     *os.File // keeps id true
 	log     *slog.Logger
+
+	// received is closed when the process has sent its last message.
+	received chan struct{}
 
 	mu sync.Mutex
 	// deputies are a master's workers, held by the supervisor for the case
 	// that the master can no longer end them.
-	deputies []*os.Process
+	deputies []*deputy
 }
 
 // canonical is the name of the place that the process holds or is to hold.
@@ -74,7 +77,7 @@ func (o *order) canonical() string {
 
 // start starts a process. What happens to it is posted to the group.
 func (n *nursery) start(o order) (_ *child, err error) {
-	c := &child{nursery: n, order: o}
+	c := &child{nursery: n, order: o, received: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			c.Gone()
@@ -110,7 +113,7 @@ func (n *nursery) name(c *child) *os.File {
 		n.log.Error("a process starts without a name", "error", err)
 		return nil
 	}
-	c.id, b.ID = s.ID, s.ID
+	c.id, c.pin, b.ID = s.ID, s.Pin, s.ID
 	return s.File
 }
 
@@ -129,9 +132,7 @@ func (n *nursery) run(c *child, channel, name *os.File) (err error) {
 		cmd.Title = title(o.boot.Role, o.boot.Service, o.boot.Instance)
 		cmd.Strategy, cmd.Cgroup = n.strategy, o.cgroup
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		if cmd.SysProcAttr, err = attributes(o.boot.Settings, o.boot.Role == names.Worker); err != nil {
-			return
-		}
+		cmd.SysProcAttr = attributes()
 		c.cmd = cmd
 		err = cmd.Start()
 	})
@@ -144,6 +145,7 @@ func (n *nursery) run(c *child, channel, name *os.File) (err error) {
 
 // receive takes the process's messages until it is gone.
 func (c *child) receive() {
+	defer close(c.received)
 	inc, group := c.order.inc, c.nursery.group
 	c.channel.receive(func(m message.Message) {
 		switch m.Kind {
@@ -200,9 +202,7 @@ func (c *child) Kill(reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range c.deputies {
-		if d.Signal(os.Kill) == nil {
-			killGroup(d.Pid)
-		}
+		d.kill()
 	}
 }
 
@@ -223,27 +223,36 @@ func (c *child) killRest() {
 
 // Gone frees everything. It is also what undoes half a start.
 func (c *child) Gone() {
-	if c.channel != nil {
+	if c.cmd != nil {
+		go c.hangUp()
+	} else if c.channel != nil {
 		c.channel.close()
 	}
 	if c.id != (names.ID{}) {
 		if err := c.nursery.dir.Prune(c.id); err != nil {
 			c.nursery.log.Error("cannot prune a name", "error", err)
 		}
+		c.pin.Close()
 	}
 	if c.cmd != nil {
 		c.killRest()
 	}
 	c.releaseCgroup()
-	c.mu.Lock()
-	for _, d := range c.deputies {
-		d.Release()
-	}
-	c.deputies = nil
-	c.mu.Unlock()
 	if c.nursery.gone != nil && c.cmd != nil {
 		c.nursery.gone(c)
 	}
+}
+
+// hangUp closes the channel when everything was read that the process wrote
+// before it ended.
+func (c *child) hangUp() {
+	late := time.NewTimer(margin)
+	defer late.Stop()
+	select {
+	case <-c.received:
+	case <-late.C: // somebody else holds its end
+	}
+	c.channel.close()
 }
 
 // releaseCgroup gives the cgroup back as soon as it is empty.
@@ -262,29 +271,6 @@ func (c *child) releaseCgroup() {
 			release()
 		}
 	})
-}
-
-// depute notes a worker that the master has started.
-func (c *child) depute(body []byte) {
-	pid, err := strconv.Atoi(string(body))
-	if err != nil || pid <= 1 {
-		return
-	}
-	p, err := os.FindProcess(pid) // by pidfd: it stays this very process
-	if err != nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	alive := c.deputies[:0]
-	for _, d := range c.deputies {
-		if d.Signal(noSignal) == nil {
-			alive = append(alive, d)
-		} else {
-			d.Release()
-		}
-	}
-	c.deputies = append(alive, p)
 }
 
 // promote gives the process the name of its place.

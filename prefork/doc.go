@@ -90,12 +90,20 @@
 //
 // # Outcomes
 //
-//	hung worker                 SIGABRT, AbortGrace later SIGKILL; restarted
+//	hung worker                 SIGABRT, its stack in the log, AbortGrace later
+//	                            SIGKILL; restarted
 //	worker ignores its stop     SIGKILL after StopTimeout
 //	crash loop                  growing delays; with RestartLimit the service
 //	                            fails, the others go on, Run returns FailedError
+//	worker ignores SIGTERM      it stays; a stop or a reload ends it as above
 //	worker leaves grandchildren killed with the worker's process group or cgroup
+//	master is killed            its workers finish and leave, in StopTimeout, or
+//	                            are killed; what they leave behind, too
+//	all are killed at once      the same, by whoever outlives the others; if
+//	                            nobody does, what workers left behind lives on
 //	fork bomb                   as above; limit it by rlimit-nproc or a cgroup
+//	out of memory               the log and the successor's row in the process
+//	                            table name the OOM killer; restarted
 //	runtime directory full      at the start: an error. Later: the process starts
 //	                            without a name and serves; the log says so
 //	directory of a crashed run  swept; processes that are still leaving are
@@ -115,6 +123,7 @@
 //	channel, upper and lower end  one process each; its end of file means that
 //	                              the other process is gone
 //	socket of a name              the process of that name
+//	pin of a socket's file        who supervises that process
 //	log file                      each process its own
 //	Service.Cgroup's directory    given to the master, closed when the worker is gone
 //

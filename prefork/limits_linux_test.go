@@ -4,57 +4,112 @@
 package prefork
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
-func TestServer_Recycling(t *testing.T) {
-	for _, service := range []string{httpService, aloneService} {
-		t.Run(service, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, "children = 2\nmax-requests = 10\nrecycle-jitter = 0.5\nheartbeat-timeout = \"3s\"", service)
-			seenPids := map[int]bool{}
-			testutil.Poll(t, patience, "the process was replaced twice", func() bool {
-				seenPids[s.see(service).Pid] = true
-				return len(seenPids) >= 5 || service == aloneService && len(seenPids) >= 3
-			})
-			s.unique()
-			if s.logLine("level=ERROR") != "" {
-				t.Errorf("an error: %s", s.logLine("level=ERROR"))
-			}
-		})
-	}
-}
-
+// TestServer_LimitsOfWorkers: as root, those limits are set that the worker's
+// own user could not set, so the order is right.
 func TestServer_LimitsOfWorkers(t *testing.T) {
-	settings := "children = 1\nnice = 3\nrlimit-nofile = 500\ncpus = [0]"
-	uid := os.Getuid()
+	const hard = 400 // of the server
+	t.Setenv("TEST_HARD_NOFILE", strconv.Itoa(hard))
+	nice, files, uid := 3, hard-100, os.Getuid()
+	identity := ""
 	if uid == 0 {
-		settings += "\nuser = \"65534\""
-		uid = 65534
-		// The worker executes the program again: it must be allowed to.
-		for dir := filepath.Dir(testutil.Exe()); dir != "/"; dir = filepath.Dir(dir) {
-			if info, err := os.Stat(dir); err != nil || info.Mode()&0o001 == 0 {
-				t.Logf("%s is closed to others: /proc/self/exe must do", dir)
-			}
+		uid, identity = 65534, "user = \"65534\"\n"
+		// A container's root may lack either.
+		if capable(t, unix.CAP_SYS_RESOURCE) {
+			files = hard + 100
+		}
+		if capable(t, unix.CAP_SYS_NICE) {
+			nice = -3
 		}
 	}
+	settings := fmt.Sprintf("children = 1\n%snice = %d\nrlimit-nofile = %d\nrlimit-core = 0\ncpus = [%d]", identity, nice, files, ownCPU())
 	forEachStrategy(t, func(t *testing.T) {
-		s := start(t, settings, httpService)
-		got := s.see(httpService)
-		if got.Nice != 3 || got.NoFile != 500 || got.CPUs != 1 || got.Uid != uid {
-			t.Errorf("the worker has %+v", got)
+		s := start(t, settings, httpService, aloneService)
+		for service, name := range map[string]string{httpService: "worker-http-0", aloneService: "master-alone"} {
+			got := s.see(service)
+			if got.Nice != nice || got.NoFile != uint64(files) || got.CPUs != 1 || got.Uid != uid {
+				t.Errorf("%s has %+v, want nice %d, %d files, 1 CPU, uid %d", name, got, nice, files, uid)
+			}
+			if identity != "" && len(got.Groups) > 0 {
+				t.Errorf("%s still has groups %v", name, got.Groups)
+			}
+			if s.pid(name) != got.Pid {
+				t.Errorf("%s has no name of its own", name)
+			}
+			holdThreads(t, got.Pid, uid, nice)
 		}
-		if s.pid("worker-http-0") != got.Pid {
-			t.Error("a worker of another user has no name of its own")
+		if owner := uidOf(t, fmt.Sprintf("/proc/%d", s.pid("master-http"))); owner != os.Getuid() {
+			t.Errorf("the master has become user %d", owner)
 		}
 	})
+}
+
+// capable tells whether this process has a capability.
+func capable(t *testing.T, capability uint) bool {
+	t.Helper()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		t.Fatal(err)
+	}
+	return data[capability/32].Effective&(1<<(capability%32)) != 0
+}
+
+// ownCPU is one that this process may run on.
+func ownCPU() int {
+	var set unix.CPUSet
+	unix.SchedGetaffinity(0, &set)
+	for cpu := range len(set) * 64 {
+		if set.IsSet(cpu) {
+			return cpu
+		}
+	}
+	return 0
+}
+
+func uidOf(t testing.TB, path string) int {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(info.Sys().(*syscall.Stat_t).Uid)
+}
+
+// holdThreads holds that user and nice are those of all threads, and that the
+// process's own directory is its user's.
+func holdThreads(t *testing.T, pid, uid, nice int) {
+	t.Helper()
+	if got := uidOf(t, fmt.Sprintf("/proc/%d", pid)); got != uid {
+		t.Errorf("/proc/%d belongs to user %d, want %d: no core, no debugger", pid, got, uid)
+	}
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("no threads: %v", err)
+	}
+	for _, thread := range threads {
+		status := testutil.ReadFile(thread + "/status")
+		if want := fmt.Sprintf("\nUid:\t%d\t%d\t%d\t%d\n", uid, uid, uid, uid); status != "" && !strings.Contains(status, want) {
+			t.Errorf("%s is not all of user %d:\n%s", thread, uid, status)
+		}
+		_, stat, _ := strings.Cut(testutil.ReadFile(thread+"/stat"), ") ")
+		if f := strings.Fields(stat); len(f) > 17 && f[16] != strconv.Itoa(nice) {
+			t.Errorf("%s has nice %s, want %d", thread, f[16], nice)
+		}
+	}
 }
 
 // TestServer_EachChannelHasOneHolder: of all sockets only those that listen are

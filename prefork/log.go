@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync"
 )
 
@@ -48,9 +49,10 @@ func newLogger(w io.Writer, role, service string, instance int) *slog.Logger {
 // logOutput is where a process logs to: a file that can be opened again by its
 // path, or standard error.
 type logOutput struct {
-	path string
-	mu   sync.RWMutex
-	file *os.File // nil: standard error
+	path   string
+	stacks bool // takeStacks was called
+	mu     sync.RWMutex
+	file   *os.File // nil: standard error
 }
 
 // openLog opens the file; an empty path is standard error.
@@ -80,7 +82,23 @@ func (o *logOutput) reopen() error {
 	if old != nil {
 		old.Close()
 	}
+	if o.stacks {
+		return o.takeStacks()
+	}
 	return nil
+}
+
+// takeStacks makes the runtime print what a crash prints, the stacks of a hung
+// worker for one, to the log file too. It changes the whole process, so it is
+// for those that this package starts.
+func (o *logOutput) takeStacks() error {
+	o.stacks = true
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.file == nil {
+		return nil // standard error gets it anyway
+	}
+	return debug.SetCrashOutput(o.file, debug.CrashOptions{})
 }
 
 // Write writes to the present file.

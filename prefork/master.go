@@ -6,6 +6,7 @@ package prefork
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -30,7 +31,8 @@ type master struct {
 	count   atomic.Int64 // workers wanted
 	group   *supervise.Group
 
-	promoted bool // the master holds its place
+	ends     map[int]string // by slot: how the last worker ended
+	promoted bool           // the master holds its place
 	wasReady bool
 	code     int
 }
@@ -65,11 +67,15 @@ func newMaster(p *process, dir *names.Dir) *master {
 		limit:    &restart.Window{Limit: st.RestartLimit, Span: st.RestartWindow},
 		promoted: !p.boot.Replaces,
 	}
+	m.ends = map[int]string{}
 	m.count.Store(int64(st.Children))
 	m.group = supervise.NewGroup(supervise.New(m.policy, rand.Float64), m)
 	m.nursery = &nursery{
 		dir: dir, log: p.log, out: p.out, strategy: p.boot.Strategy, group: m.group,
-		gone: func(*child) { m.tellAll(message.Message{Kind: message.Poke}) },
+		gone: func(c *child) {
+			m.channel.send(message.Text(message.Buried, strconv.Itoa(c.cmd.Process.Pid)))
+			m.tellAll(message.Message{Kind: message.Poke})
+		},
 	}
 	return m
 }
@@ -96,7 +102,7 @@ func (m *master) policy(int) supervise.Policy {
 // left.
 func (m *master) run(w *tfork.Worker) int {
 	m.answerAt(w, m.answer)
-	defer func() { m.stopNames() }()
+	defer m.close()
 	go m.listen()
 	go m.signals()
 	for _, hook := range []func(*Task) error{m.service.Init, m.service.BeforeLoop} {
@@ -157,10 +163,13 @@ func (m *master) listen() {
 			}
 		}
 	})
-	m.pruneOwn()
+	m.orphaned.Store(true)
 	// The workers get their time; then they are killed, and then nobody would
 	// be left to end a master that hangs in a hook.
-	time.AfterFunc(m.boot.Settings.StopTimeout+m.boot.Settings.AbortGrace+time.Second, func() { os.Exit(ExitDone) })
+	time.AfterFunc(m.boot.Settings.StopTimeout+m.boot.Settings.AbortGrace+time.Second, func() {
+		m.close()
+		os.Exit(ExitDone)
+	})
 	m.leave("the supervisor is gone")
 }
 
@@ -209,6 +218,10 @@ func (m *master) Start(a supervise.Spawn) (supervise.Process, error) {
 	o := order{inc: a.Inc, function: workerFunc, boot: *m.boot}
 	o.boot.Role, o.boot.Instance, o.boot.ID, o.boot.Replaces = names.Worker, a.Slot, names.ID{}, a.Replaces
 	o.boot.Settings.Children = int(m.count.Load())
+	o.boot.After = ""
+	if !a.Replaces {
+		o.boot.After = m.ends[a.Slot]
+	}
 	o.boot.Sockets = forInstance(m.boot.Sockets, a.Slot)
 	o.boot.Shared = m.task.Shared()
 	if a.Replaces || !m.promoted {
@@ -225,6 +238,11 @@ func (m *master) Start(a supervise.Spawn) (supervise.Process, error) {
 		return nil, err
 	}
 	m.channel.send(message.Text(message.Born, strconv.Itoa(c.cmd.Process.Pid)))
+	if o.cgroup != nil {
+		if path, err := filepath.Abs(o.cgroup.Name()); err == nil {
+			m.channel.send(message.Text(message.Caged, path))
+		}
+	}
 	return c, nil
 }
 
@@ -257,6 +275,7 @@ func (m *master) Notice(a supervise.Action, p supervise.Process) {
 // noticeEnd logs an end. A master that is to replace another one does not try
 // again: it is not needed if it does not come up.
 func (m *master) noticeEnd(e supervise.Ended, p supervise.Process) {
+	m.ends[e.Slot] = e.Outcome.String()
 	if c, ok := p.(*child); ok {
 		c.logEnded(e)
 	} else {

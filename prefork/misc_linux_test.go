@@ -13,52 +13,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
-
-// TestServer_FullDisk: names are lost, service is not.
-func TestServer_FullDisk(t *testing.T) {
-	s := prepare(t, "children = 3\nbackoff-increment = 0")
-	if err := os.Mkdir(s.dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	// Room for the root, the lock, the supervisor and two more.
-	if err := unix.Mount("tmpfs", s.dir, "tmpfs", 0, "nr_inodes=5,mode=700"); err != nil {
-		t.Skipf("cannot mount a small file system: %v", err)
-	}
-	defer unix.Unmount(s.dir, unix.MNT_DETACH)
-	s.launch(httpService)
-	s.ready()
-	s.logged("a process starts without a name", "no space left on device")
-	served := map[int]int{}
-	testutil.Poll(t, patience, "all workers serve", func() bool {
-		got := s.see(httpService)
-		served[got.Instance] = got.Pid
-		return len(served) == 3
-	})
-	for _, pid := range served {
-		testutil.Kill(pid, syscall.SIGKILL)
-	}
-	testutil.Poll(t, patience, "they are replaced", func() bool {
-		got := s.see(httpService)
-		return got.Pid != 0 && got.Pid != served[got.Instance]
-	})
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-	for _, pid := range served {
-		if testutil.Alive(pid) {
-			t.Errorf("pid %d still lives", pid)
-		}
-	}
-}
 
 func TestNew_Refuses(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
@@ -73,6 +33,10 @@ func TestNew_Refuses(t *testing.T) {
 	manager := config.Default()
 	manager.Listen = []string{"systemd:web"}
 	other := config.Default()
+	stranger := config.Default()
+	stranger.User = "no-such-user"
+	strangers := config.Default()
+	strangers.Group = "no-such-group"
 	tests := []struct {
 		name string
 		o    Options
@@ -85,6 +49,8 @@ func TestNew_Refuses(t *testing.T) {
 		{"settings for nobody", Options{Config: config.Config{Services: map[string]*config.Settings{"nosuch": &other}}}, `service.nosuch`},
 		{"address in use", Options{Services: []string{"http"}, Config: config.Config{Services: map[string]*config.Settings{"http": &taken}}}, "address already in use"},
 		{"no manager", Options{Services: []string{"http"}, Config: config.Config{Services: map[string]*config.Settings{"http": &manager}}}, "passed no socket"},
+		{"unknown user", Options{Config: config.Config{Defaults: &stranger}}, `user = "no-such-user"`},
+		{"unknown group", Options{Config: config.Config{Services: map[string]*config.Settings{"http": &strangers}}}, `service.http: group = "no-such-group"`},
 		{"log file", Options{Config: config.Config{LogFile: filepath.Join(t.TempDir(), "no", "such")}}, "log file"},
 	}
 	for _, tt := range tests {

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -189,20 +188,6 @@ func TestServer_Commands(t *testing.T) {
 	}
 }
 
-func TestServer_StubbornWorkersAreKilled(t *testing.T) {
-	s := start(t, "children = 2\nstop-timeout = \"200ms\"", stubbornService)
-	begin := time.Now()
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-	if took := time.Since(begin); took < 200*time.Millisecond {
-		t.Errorf("stopped after %v, before the time of the workers was over", took)
-	}
-	if s.logLine("killing", "did not stop in time") == "" {
-		t.Error("the log does not say so")
-	}
-}
-
 // TestServer_StubbornWorkersAfterSIGTERM: their master has not told them to
 // leave and sets no limit; they have their own.
 func TestServer_StubbornWorkersAfterSIGTERM(t *testing.T) {
@@ -244,77 +229,6 @@ func TestServer_SecondSignalKills(t *testing.T) {
 		t.Error(err)
 	}
 	s.gone(pids)
-}
-
-func TestServer_GrandchildrenEndWithTheirWorker(t *testing.T) {
-	forEachStrategy(t, func(t *testing.T) {
-		s := start(t, "children = 1\nbackoff-increment = 0", httpService)
-		leave := func() int {
-			t.Helper()
-			answer, err := s.get(httpService, "/leave")
-			pid, _ := strconv.Atoi(answer)
-			if err != nil || !testutil.Alive(pid) {
-				t.Fatalf("no grandchild: %q, %v", answer, err)
-			}
-			return pid
-		}
-		var left []int
-		for range 20 { // a small fork bomb
-			left = append(left, leave())
-		}
-		old := s.pids()
-		s.kill(syscall.SIGKILL, "worker-http-0")
-		s.renewed(old, "worker-http-0")
-		left = append(left, leave())
-		s.stop()
-		for _, pid := range left {
-			testutil.Poll(t, patience, "a grandchild is gone", func() bool { return !testutil.Alive(pid) })
-		}
-	})
-}
-
-// TestServer_CgroupsEndWithTheirWorker: not even a session of its own saves what
-// a worker leaves behind.
-func TestServer_CgroupsEndWithTheirWorker(t *testing.T) {
-	base := cgroupBase(t)
-	forEachStrategy(t, func(t *testing.T) {
-		t.Setenv("TEST_CGROUP", base)
-		s := start(t, "children = 2\nbackoff-increment = 0", cagedService)
-		for range 3 {
-			answer, err := s.get(cagedService, "/leave?setsid=1")
-			left, _ := strconv.Atoi(answer)
-			if err != nil || !testutil.Alive(left) {
-				t.Fatalf("no grandchild: %q, %v", answer, err)
-			}
-			old := s.pids()
-			s.kill(syscall.SIGKILL, "worker-caged-0", "worker-caged-1")
-			s.renewed(old, "worker-caged-0", "worker-caged-1")
-			testutil.Poll(t, patience, "the grandchild is gone", func() bool { return !testutil.Alive(left) })
-		}
-		s.stop()
-		if left, _ := filepath.Glob(filepath.Join(base, "worker-*")); len(left) > 0 {
-			t.Errorf("cgroups are left: %v", left)
-		}
-	})
-}
-
-// cgroupBase makes a cgroup of the test's own where it may.
-func cgroupBase(t *testing.T) string {
-	t.Helper()
-	for line := range strings.Lines(readFile(t, "/proc/self/mounts")) {
-		if f := strings.Fields(line); len(f) > 2 && f[2] == "cgroup2" {
-			_, own, _ := strings.Cut(readFile(t, "/proc/self/cgroup"), "0::")
-			own, _, _ = strings.Cut(own, "\n")
-			path, err := os.MkdirTemp(filepath.Join(f[1], own), "prefork-test-")
-			if err != nil {
-				t.Skipf("cannot make a cgroup: %v", err)
-			}
-			t.Cleanup(func() { os.Remove(path) })
-			return path
-		}
-	}
-	t.Skip("no cgroup v2 here")
-	return ""
 }
 
 func TestServer_TwoOnOneDirectory(t *testing.T) {

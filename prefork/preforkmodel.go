@@ -23,7 +23,7 @@ type preforkModel struct{}
 // Run is the supervisor's work: one slot for each service.
 func (preforkModel) Run(s *Server) error {
 	t := &tree{
-		server: s, config: &s.config, scaled: map[string]int{}, failed: map[string]string{},
+		server: s, config: &s.config, scaled: map[string]int{}, failed: map[string]string{}, ends: map[int]string{},
 	}
 	t.group = supervise.NewGroup(supervise.New(t.policy, rand.Float64), t)
 	t.nursery = &nursery{
@@ -52,6 +52,7 @@ type tree struct {
 	image  *image         // the program of the masters; nil is this very one
 	scaled map[string]int // by service: workers added by hand
 	failed map[string]string
+	ends   map[int]string // by slot: how the last master ended
 	// pending is what a reload tries.
 	pending *pending
 }
@@ -152,6 +153,8 @@ func (t *tree) Start(a supervise.Spawn) (supervise.Process, error) {
 	}
 	if a.Replaces {
 		o.unique = uint64(a.Inc)
+	} else {
+		o.boot.After = t.ends[a.Slot]
 	}
 	c, err := t.nursery.start(o)
 	if err != nil {
@@ -172,6 +175,7 @@ func (t *tree) Notice(a supervise.Action, p supervise.Process) {
 	log := t.server.log
 	switch a := a.(type) {
 	case supervise.Ended:
+		t.ends[a.Slot] = a.Outcome.String()
 		if c, ok := p.(*child); ok {
 			c.logEnded(a)
 		} else {
@@ -207,6 +211,10 @@ func (t *tree) heard(c *child, m message.Message) {
 	switch m.Kind {
 	case message.Born:
 		c.depute(m.Body)
+	case message.Buried:
+		c.bury(m.Body)
+	case message.Caged:
+		c.cage(m.Body)
 	case message.Failed:
 		t.group.Do(func() { t.failed[service] = string(m.Body) })
 	case message.Count:
@@ -228,20 +236,15 @@ func (c *child) service() *Service {
 }
 
 // masterGone looks after what a master leaves: its workers leave by themselves,
-// and may not be able to remove their names; and the kernel may have woken one
-// of them for a connection that it could not accept any more.
+// or are killed when they do not, and may not be able to remove their names; and
+// the kernel may have woken one of them for a connection that it could not
+// accept any more.
 func (t *tree) masterGone(c *child) {
 	t.group.Processes(func(p supervise.Process) { p.(*child).channel.send(message.Message{Kind: message.Poke}) })
-	wait := c.order.boot.Settings.StopTimeout + margin
 	t.sweeps.Go(func() {
-		late := time.NewTimer(wait)
-		defer late.Stop()
 		t.server.dir.Sweep()
-		select {
-		case <-late.C:
-			t.server.dir.Sweep()
-		case <-t.group.Done(): // the server sweeps at its end
-		}
+		lookAfter(c.bequeath(), c.order.boot.Settings.StopTimeout+margin, t.server.killed)
+		t.server.dir.Sweep()
 	})
 }
 
@@ -259,6 +262,9 @@ func (t *tree) reload() {
 		c, err := s.options.Reload()
 		if err == nil {
 			err = c.Check()
+		}
+		if err == nil {
+			err = s.checkIdentities(&c)
 		}
 		if err != nil {
 			t.rolledBack("configuration: " + err.Error())

@@ -37,6 +37,7 @@ type process struct {
 	started   time.Time
 	state     atomic.Pointer[string]
 	stopNames func()
+	orphaned  atomic.Bool // the supervising process is gone
 }
 
 // enter takes over what the supervising process prepared.
@@ -53,6 +54,9 @@ func enter(w *tfork.Worker) (*process, error) {
 	p.setState(StateStarting)
 	p.out = inheritLog(b.LogFile, w.Files[fileLog])
 	p.log = newLogger(p.out, b.Role, b.Service, b.Instance)
+	if err := p.out.takeStacks(); err != nil {
+		p.log.Error("stacks go to standard error only", "error", err)
+	}
 	if p.service, err = lookup(b.Service); err != nil {
 		return p, err
 	}
@@ -111,6 +115,7 @@ func (p *process) row() Process {
 		State:    *p.state.Load(),
 		Started:  p.started,
 		Memory:   residentMemory(),
+		After:    p.boot.After,
 	}
 	if p.task != nil {
 		r.Strategy, r.Requests = p.task.strategy, p.task.requests.Load()
@@ -140,6 +145,19 @@ func (p *process) pruneOwn() {
 	}
 	defer d.Close()
 	d.Prune(p.boot.ID)
+}
+
+// close is the process's very end: it stops answering. If the one that would
+// clean up after it is gone, it removes its own name, while its socket is still
+// open, and kills what it has started, in its process group.
+func (p *process) close() {
+	if p.orphaned.Load() {
+		p.pruneOwn()
+	}
+	p.stopNames()
+	if p.orphaned.Load() {
+		killOwnGroup()
+	}
 }
 
 // comm is the name that ps and top show, 15 bytes: a long service name is cut

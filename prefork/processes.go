@@ -39,6 +39,9 @@ type Process struct {
 	Requests int64 `json:"requests"`
 	// Memory is the resident memory in bytes.
 	Memory uint64 `json:"memory"`
+	// After is how the one ended that had this place before, if nobody asked it
+	// to: "signal 9 (out of memory)".
+	After string `json:"after,omitempty"`
 	// Children is a master's number of workers that are wanted.
 	Children int `json:"children,omitempty"`
 }
@@ -82,6 +85,13 @@ func Ping(runtimeDir, name string) (pid int, err error) {
 	_, pid, err = names.Ask(runtimeDir, name, message.Message{Kind: message.Ping}, answerTimeout)
 	return pid, err
 }
+
+// RemoveRuntimeDir removes the runtime directory of a server that crashed: an
+// ordinary end removes the names, and the directory if it was a temporary one.
+// If a process of the server still lives the error is [ErrInUse]. A directory
+// that no server has used is left alone, which is os.ErrNotExist, and so are
+// files of others, which keep the directory.
+func RemoveRuntimeDir(path string) error { return names.Remove(path) }
 
 // Command is what a server can be told through its runtime directory.
 type Command int

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
@@ -45,6 +47,69 @@ func TestServer_Backoff(t *testing.T) {
 	}
 }
 
+// waits returns the delays that the log tells of one place's deaths.
+func waits(s *stage, name string) (list []float64) {
+	for line := range strings.Lines(testutil.ReadFile(s.log)) {
+		if strings.Contains(line, "msg=ended") && strings.Contains(line, "child=prefork-"+name+" ") {
+			_, after, _ := strings.Cut(line, " seconds=")
+			var seconds float64
+			fmt.Sscan(after, &seconds)
+			list = append(list, seconds)
+		}
+	}
+	return list
+}
+
+// TestServer_BackoffStartsAgainAfterAGoodRun, and not before.
+func TestServer_BackoffStartsAgainAfterAGoodRun(t *testing.T) {
+	good := testutil.Scaled(2 * time.Second)
+	for _, who := range []string{"worker-http-0", "master-http"} {
+		t.Run(who, func(t *testing.T) {
+			s := start(t, fmt.Sprintf("children = 1\nbackoff-increment = \"50ms\"\nmaximum-backoff = \"1s\"\nbackoff-reset = %q", good), httpService)
+			die := func() {
+				t.Helper()
+				old := s.pids()
+				s.kill(syscall.SIGKILL, who)
+				s.renewed(old, who)
+			}
+			for range 3 {
+				die()
+			}
+			testutil.Poll(t, good+patience, "the run is a good one", func() bool {
+				p := s.table()["prefork-"+who]
+				return p.Pid != 0 && time.Since(p.Started) > good
+			})
+			die()
+			die()
+			if diff := cmp.Diff([]float64{0, 0.05, 0.1, 0, 0.05}, waits(s, who)); diff != "" {
+				t.Errorf("delays (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestServer_BackoffJitter: workers that die together do not come back together.
+func TestServer_BackoffJitter(t *testing.T) {
+	s := start(t, "children = 4\nbackoff-increment = \"100ms\"\nmaximum-backoff = \"100ms\"\nbackoff-jitter = 0.5", httpService)
+	all := []string{"worker-http-0", "worker-http-1", "worker-http-2", "worker-http-3"}
+	for range 2 {
+		old := s.pids()
+		s.kill(syscall.SIGKILL, all...)
+		s.renewed(old, all...)
+	}
+	different := map[float64]bool{}
+	for _, who := range all {
+		got := waits(s, who)
+		if len(got) != 2 || got[0] != 0 || got[1] < 0.1 || got[1] > 0.15 {
+			t.Fatalf("%s waited %v, want 0 and 0.1 to 0.15 seconds", who, got)
+		}
+		different[got[1]] = true
+	}
+	if len(different) != len(all) {
+		t.Errorf("%d workers waited for %d different times", len(all), len(different))
+	}
+}
+
 // TestServer_SignalTable is spec §3.8 with real signals.
 func TestServer_SignalTable(t *testing.T) {
 	restarts := []syscall.Signal{
@@ -74,6 +139,31 @@ func TestServer_ExitZeroIsFinal(t *testing.T) {
 	s.logged("ended", `outcome="exit status 0"`, "restart=false", "level=WARN")
 	testutil.Poll(t, patience, "the pool has shrunk", func() bool { return len(s.table()) == 3 })
 	s.see(httpService) // the other one serves on
+}
+
+// TestServer_TableTellsOfThePredecessor: how it ended, if nobody asked it to.
+func TestServer_TableTellsOfThePredecessor(t *testing.T) {
+	forEachStrategy(t, func(t *testing.T) {
+		s := start(t, "children = 1\nbackoff-increment = 0", httpService)
+		after := func(name, want string) {
+			t.Helper()
+			if p := s.table()["prefork-"+name]; p.After != want {
+				t.Errorf("%s comes after %q, want %q", name, p.After, want)
+			}
+		}
+		for _, name := range []string{"worker-http-0", "master-http"} {
+			after(name, "")
+			old := s.pids()
+			s.kill(syscall.SIGKILL, name)
+			s.renewed(old, name)
+			after(name, "signal 9")
+		}
+		old := s.pids()
+		s.kill(syscall.SIGUSR2, "supervisor")
+		s.renewed(old, "worker-http-0", "master-http")
+		after("worker-http-0", "")
+		after("master-http", "")
+	})
 }
 
 func TestServer_FatalExitCodeFailsTheService(t *testing.T) {
@@ -168,68 +258,4 @@ func TestServer_BothLevelsKilledAtOnce(t *testing.T) {
 		t.Errorf("%d processes after the new start", got)
 	}
 	s.renewed(old, "supervisor", "master-http", "worker-http-0", "worker-http-1")
-}
-
-func TestServer_HungWorker(t *testing.T) {
-	const settings = "children = 2\nbackoff-increment = 0\nheartbeat-timeout = \"3s\"\nabort-grace = \"1s\""
-	t.Run("its service hangs", func(t *testing.T) {
-		t.Parallel()
-		s := start(t, settings, httpService)
-		old := s.pids()
-		s.get(httpService, "/hang")
-		s.logged("SIGABRT", "no sign of life")
-		s.logged("ended", `outcome="exit status 2"`, "restart=true") // what Go makes of SIGABRT, with the stack
-		s.ready()
-		for _, name := range []string{"worker-http-0", "worker-http-1"} {
-			if s.logLine("ended", fmt.Sprint("child-pid=", old["prefork-"+name])) != "" {
-				s.renewed(old, name)
-			}
-		}
-		s.see(httpService)
-	})
-	t.Run("it is stopped", func(t *testing.T) {
-		t.Parallel()
-		s := start(t, settings, httpService)
-		old := s.pids()
-		s.kill(syscall.SIGSTOP, "worker-http-1")
-		s.logged("SIGABRT", "no sign of life")
-		s.logged("killing", "did not end by SIGABRT")
-		s.renewed(old, "worker-http-1")
-		s.same(old, "worker-http-0", "master-http")
-	})
-	t.Run("the master is stopped", func(t *testing.T) {
-		t.Parallel()
-		s := start(t, settings, httpService)
-		old := s.pids()
-		s.kill(syscall.SIGSTOP, "master-http")
-		s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
-		s.unique()
-		for name, pid := range old {
-			if name != "prefork-supervisor" {
-				testutil.Poll(t, patience, name+" is gone", func() bool { return !testutil.Exists(pid) })
-			}
-		}
-	})
-}
-
-func TestServer_WaiterKilled(t *testing.T) {
-	t.Setenv("TFORK_STRATEGY", "waiter")
-	s := start(t, "children = 2\nbackoff-increment = 0", httpService)
-	old := s.pids()
-	for _, of := range []string{"worker-http-0", "master-http"} {
-		if waiter := testutil.ParentOf(old["prefork-"+of]); waiter > 1 {
-			testutil.Kill(waiter, syscall.SIGKILL)
-		}
-	}
-	// Whatever can be told about their status without the waiter, the service
-	// goes on, in the same or in new processes, and nobody is there twice.
-	time.Sleep(50 * time.Millisecond) // the time for a wrong reaction; there is nothing to wait for
-	s.ready()
-	s.see(httpService)
-	old = s.pids()
-	s.kill(syscall.SIGKILL, "worker-http-0")
-	s.renewed(old, "worker-http-0")
-	s.kill(syscall.SIGKILL, "master-http")
-	s.renewed(old, "master-http", "worker-http-0", "worker-http-1")
-	s.unique()
 }

@@ -141,6 +141,17 @@ func (s *Server) chooseServices() error {
 			return fmt.Errorf("configuration: service.%s: %w", name, err)
 		}
 	}
+	return s.checkIdentities(&s.config)
+}
+
+// checkIdentities refuses users and groups that do not exist: a worker could
+// only say so in its log, again and again.
+func (s *Server) checkIdentities(c *config.Config) error {
+	for _, service := range s.services {
+		if err := checkIdentity(settingsOf(c, service)); err != nil {
+			return fmt.Errorf("configuration: service.%s: %w", service.Name, err)
+		}
+	}
 	return nil
 }
 
@@ -301,15 +312,17 @@ func (s *Server) answerAt() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer socket.File.Close()
 	end, err := names.Serve(socket.File, s.answer)
 	if err != nil {
+		socket.Close()
 		return nil, err
 	}
+	socket.File.Close()
 	dir := s.dir
 	return sync.OnceFunc(func() {
 		end()
 		dir.Prune(socket.ID)
+		socket.Pin.Close()
 	}), nil
 }
 

@@ -4,6 +4,7 @@
 package prefork
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +14,10 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,6 +25,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
 // seen is what the http service answers.
@@ -32,9 +38,13 @@ type seen struct {
 	Shared   string `json:"shared"`
 	Nice     int    `json:"nice"`
 	Uid      int    `json:"uid"`
+	Groups   []int  `json:"groups"`
 	NoFile   uint64 `json:"nofile"`
 	CPUs     int    `json:"cpus"`
 }
+
+// allocated is what /alloc keeps.
+var allocated atomic.Pointer[[]byte]
 
 // hung makes the http service's Check hang.
 var hung atomic.Bool
@@ -61,9 +71,19 @@ var aloneService = testService(Service{
 var cagedService = testService(Service{
 	Name: "caged", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,
 	Cgroup: func(_ *Task, instance int) (*os.File, func(), error) {
+		stale, _ := filepath.Glob(filepath.Join(os.Getenv("TEST_CGROUP"), fmt.Sprintf("worker-%d-*", instance)))
+		for _, path := range stale {
+			os.Remove(path) // of a master that was killed; one that is in use stays
+		}
 		path, err := os.MkdirTemp(os.Getenv("TEST_CGROUP"), fmt.Sprintf("worker-%d-", instance))
 		if err != nil {
 			return nil, nil, err
+		}
+		for limit := range strings.FieldsSeq(os.Getenv("TEST_CGROUP_LIMITS")) {
+			file, value, _ := strings.Cut(limit, "=")
+			if err := os.WriteFile(filepath.Join(path, file), []byte(value), 0); err != nil {
+				return nil, nil, err
+			}
 		}
 		dir, err := os.Open(path)
 		return dir, func() { os.Remove(path) }, err
@@ -77,9 +97,16 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 	mux.HandleFunc("/sleep", func(_ http.ResponseWriter, r *http.Request) {
 		time.Sleep(time.Duration(number(r, "ms")) * time.Millisecond)
 	})
+	mux.HandleFunc("/wait", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	mux.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) { os.Exit(number(r, "code")) })
 	mux.HandleFunc("/signal", func(_ http.ResponseWriter, r *http.Request) { dieBy(number(r, "n")) })
 	mux.HandleFunc("/hang", func(http.ResponseWriter, *http.Request) { hung.Store(true) })
+	mux.HandleFunc("/alloc", func(_ http.ResponseWriter, r *http.Request) {
+		if allocated.Load() == nil { // once in each process
+			block := bytes.Repeat([]byte{1}, number(r, "mib")<<20)
+			allocated.Store(&block)
+		}
+	})
 	mux.HandleFunc("/leave", func(w http.ResponseWriter, r *http.Request) {
 		cmd := exec.Command("/bin/sleep", "1000")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: r.FormValue("setsid") != ""}
@@ -88,6 +115,16 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 			return
 		}
 		fmt.Fprint(w, cmd.Process.Pid)
+	})
+	mux.HandleFunc("/bomb", func(w http.ResponseWriter, r *http.Request) {
+		// Each makes two more, until the kernel refuses; after 100 s it ends by itself.
+		bomb := "b() { sleep 100 & b & b & wait; }; b"
+		cmd := exec.Command("/bin/sh", "-c", bomb)
+		cmd.Stderr = os.Stderr // for what the kernel refuses
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: r.FormValue("setsid") != ""}
+		if err := cmd.Start(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
 	})
 	mux.HandleFunc("/orphan", func(w http.ResponseWriter, _ *http.Request) {
 		// The shell ends at once, and what it started a little later.
@@ -104,7 +141,9 @@ func look(t *Task) seen {
 	nice, _ := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	var cpus unix.CPUSet
 	unix.SchedGetaffinity(0, &cpus)
+	groups, _ := os.Getgroups()
 	return seen{
+		Groups:   groups,
 		Instance: t.Instance(), Pid: os.Getpid(), PPid: os.Getppid(), Strategy: t.Strategy(), Shared: string(t.Shared()),
 		Nice: 20 - nice, Uid: os.Getuid(), NoFile: limit.Cur, CPUs: cpus.Count(),
 	}
@@ -118,7 +157,7 @@ func dieBy(sig int) {
 		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
 	}
 	unix.Kill(os.Getpid(), unix.Signal(sig))
-	time.Sleep(time.Hour)
+	select {} // the signal may take another thread
 }
 
 var echoService = testService(Service{
@@ -164,9 +203,57 @@ func echoStreams(ln net.Listener, all *sync.WaitGroup) {
 	}
 }
 
+// crashingService crashes as long as the file TEST_CRASH is there.
+var crashingService = testService(Service{
+	Name: "crashing", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,
+	PostFork: func(*Task) error {
+		if _, err := os.Stat(os.Getenv("TEST_CRASH")); err == nil {
+			dieBy(int(unix.SIGSEGV))
+		}
+		return nil
+	},
+})
+
+// deafService ignores SIGTERM, and does not leave when it is told to.
+var deafService = testService(Service{
+	Name: "deaf",
+	Serve: func(context.Context, *Task) error {
+		signal.Ignore(unix.SIGTERM)
+		select {}
+	},
+})
+
+// gatedService does not become ready while the file TEST_GATE is there.
+var gatedService = testService(Service{
+	Name: "gated", Listen: []string{"tcp:127.0.0.1:0"}, ManualReady: true,
+	Serve: func(ctx context.Context, t *Task) error {
+		if _, err := os.Stat(os.Getenv("TEST_GATE")); err == nil {
+			<-ctx.Done()
+			return nil
+		}
+		t.Ready()
+		return serveTestHTTP(ctx, t)
+	},
+})
+
+// thievingService has code in its master that waits for any child.
+var thievingService = testService(Service{
+	Name: "thief", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,
+	Init: func(*Task) error {
+		go func() {
+			for {
+				if _, err := unix.Wait4(-1, nil, 0, nil); err == unix.ECHILD {
+					unix.Nanosleep(&unix.Timespec{Nsec: 20_000}, nil) // no child at all: look again very soon
+				}
+			}
+		}()
+		return nil
+	},
+})
+
 // stubbornService does not leave when it is told to.
 var stubbornService = testService(Service{
-	Name: "stubborn", Serve: func(context.Context, *Task) error { time.Sleep(time.Hour); return nil },
+	Name: "stubborn", Serve: func(context.Context, *Task) error { select {} },
 })
 
 // exitService ends with the code that is in the file EXIT names.
@@ -191,13 +278,11 @@ var starvedService = testService(Service{
 		var old unix.Rlimit
 		unix.Getrlimit(unix.RLIMIT_NOFILE, &old)
 		go func() {
-			for {
-				if _, err := os.Stat(os.Getenv("TEST_STARVED")); err == nil {
-					unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
-					return
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
+			testutil.PollFor(time.Hour, func() bool {
+				_, err := os.Stat(os.Getenv("TEST_STARVED"))
+				return err == nil
+			})
+			unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
 		}()
 		return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 10, Max: old.Max})
 	},

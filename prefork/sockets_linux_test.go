@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -127,36 +126,4 @@ func TestServer_SocketsOfTheManager(t *testing.T) {
 	said("READY=1\n")
 	s.stop()
 	said("STOPPING=1")
-}
-
-// TestServer_AsPID1 runs the server as the first process of a pid namespace.
-func TestServer_AsPID1(t *testing.T) {
-	s := prepare(t, "children = 2\nbackoff-increment = 0")
-	s.sys = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
-	s.env = []string{"TEST_PID1=1"}
-	if err := exec.Command("/usr/bin/unshare", "--pid", "--mount", "--fork", "--mount-proc", "/bin/true").Run(); err != nil {
-		t.Skipf("pid namespaces are not for us: %v", err)
-	}
-	s.launch(httpService)
-	s.ready()
-	if got := s.pid("supervisor"); got != 1 && got != s.cmd.Process.Pid {
-		t.Logf("the supervisor has pid %d from here", got)
-	}
-	// An orphan: the worker's child outlives a shell in between.
-	for range 3 {
-		if _, err := s.get(httpService, "/orphan"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.logged("reaped an orphan", "status=1792") // exit 7
-	s.get(httpService, "/signal?n=11")
-	s.logged("ended", `outcome="signal 11"`, "restart=true")
-	s.get(httpService, "/exit?code=9")
-	s.logged("ended", `outcome="exit status 9"`, "restart=true")
-	s.ready()
-	s.see(httpService)
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	if err := s.wait(); err != nil {
-		t.Errorf("the server ended with %v", err)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/sandbox"
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
@@ -33,7 +35,9 @@ type hello struct{ Addrs map[string][]string }
 
 // serverProcess is a supervisor in a process of its own. Its arguments are the
 // configuration file and the services.
-var serverProcess = testutil.Helper("prefork server", func(args []string) int {
+const serverProcess = "prefork server"
+
+var _ = testutil.Helper(serverProcess, func(args []string) int {
 	read := func() (config.Config, error) {
 		b, err := os.ReadFile(args[0])
 		if err != nil {
@@ -41,8 +45,12 @@ var serverProcess = testutil.Helper("prefork server", func(args []string) int {
 		}
 		return config.Parse(b)
 	}
+	enterSandbox(args)
 	if os.Getenv("TEST_PID1") != "" {
-		ownProc()
+		testutil.MustBePID1()
+	}
+	if n, err := strconv.ParseUint(os.Getenv("TEST_HARD_NOFILE"), 10, 64); err == nil {
+		unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n})
 	}
 	c, err := read()
 	if err != nil {
@@ -68,16 +76,17 @@ var serverProcess = testutil.Helper("prefork server", func(args []string) int {
 	return 0
 })
 
-// ownProc gives the first process of a pid namespace its own /proc.
-func ownProc() {
-	err := unix.Mount("none", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-	if err == nil {
-		err = unix.Mount("proc", "/proc", "proc", 0, "")
+// enterSandbox starts the server again below a filter of system calls, if
+// TEST_SANDBOX names one.
+func enterSandbox(args []string) {
+	profile, ok := os.LookupEnv("TEST_SANDBOX")
+	if !ok {
+		return
 	}
-	if err != nil || os.Getpid() != 1 {
-		fmt.Fprintln(os.Stderr, "no namespace of our own:", os.Getpid(), err)
-		os.Exit(3)
-	}
+	os.Unsetenv("TEST_SANDBOX")
+	os.Setenv("TFORK_TEST_HELPER", serverProcess)
+	fmt.Fprintln(os.Stderr, sandbox.Exec(profile, append([]string{testutil.Exe()}, args...)))
+	os.Exit(3)
 }
 
 // stage is a running server, seen from outside.
@@ -296,10 +305,12 @@ func (s *stage) duplicate() string {
 	return ""
 }
 
+// kill signals processes that are all there before the first signal.
 func (s *stage) kill(sig syscall.Signal, names ...string) {
 	s.t.Helper()
+	pids := s.pids()
 	for _, name := range names {
-		if err := testutil.Kill(s.pid(name), sig); err != nil {
+		if err := testutil.Kill(pids["prefork-"+name], sig); err != nil {
 			s.t.Fatalf("kill %s: %v", name, err)
 		}
 	}
@@ -355,15 +366,4 @@ func (s *stage) logLine(words ...string) string {
 		}
 	}
 	return ""
-}
-
-// forEachStrategy runs f with TFORK_STRATEGY set, which every process of the
-// server inherits.
-func forEachStrategy(t *testing.T, f func(t *testing.T)) {
-	for _, strategy := range []string{"direct", "waiter"} {
-		t.Run(strategy, func(t *testing.T) {
-			t.Setenv("TFORK_STRATEGY", strategy)
-			f(t)
-		})
-	}
 }

@@ -4,18 +4,15 @@
 package prefork
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
 	"os"
 	"os/signal"
-	"os/user"
 	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
 
 // socketPair returns two connected ends, close-on-exec.
@@ -56,118 +53,62 @@ func residentMemory() uint64 {
 	return pages * uint64(os.Getpagesize())
 }
 
-// rlimits are the resources of [config.RLimitNames].
-var rlimits = map[string]int{
-	"as":      unix.RLIMIT_AS,
-	"core":    unix.RLIMIT_CORE,
-	"cpu":     unix.RLIMIT_CPU,
-	"data":    unix.RLIMIT_DATA,
-	"fsize":   unix.RLIMIT_FSIZE,
-	"memlock": unix.RLIMIT_MEMLOCK,
-	"nofile":  unix.RLIMIT_NOFILE,
-	"nproc":   unix.RLIMIT_NPROC,
-	"stack":   unix.RLIMIT_STACK,
-}
-
-// applyLimits limits the process that calls it.
-func applyLimits(st config.Settings, instance int) error {
-	for name, value := range st.RLimits {
-		if err := unix.Setrlimit(rlimits[name], &unix.Rlimit{Cur: value, Max: value}); err != nil {
-			return fmt.Errorf("rlimit-%s = %d: %w", name, value, os.NewSyscallError("setrlimit", err))
-		}
-	}
-	if st.Nice != 0 {
-		if err := eachThread(func(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, st.Nice) }); err != nil {
-			return fmt.Errorf("nice = %d: %w", st.Nice, os.NewSyscallError("setpriority", err))
-		}
-	}
-	if len(st.CPUs) > 0 {
-		cpu := st.CPUs[max(0, instance)%len(st.CPUs)]
-		var set unix.CPUSet
-		set.Set(cpu)
-		if err := eachThread(func(tid int) error { return unix.SchedSetaffinity(tid, &set) }); err != nil {
-			return fmt.Errorf("cpus: %d: %w", cpu, os.NewSyscallError("sched_setaffinity", err))
-		}
-	}
-	return nil
-}
-
-// eachThread does something to all threads: nice and affinity belong to
-// threads on Linux, and new ones take after those that start them. A thread
-// that was started meanwhile is found by a second look.
-func eachThread(f func(tid int) error) error {
-	for range 2 {
-		tasks, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			return err
-		}
-		for _, task := range tasks {
-			tid, _ := strconv.Atoi(task.Name())
-			if err := f(tid); err != nil && !errors.Is(err, unix.ESRCH) {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // attributes are those of every process that is started: a process group of
 // its own keeps a terminal's Ctrl-C for the supervisor, and lets what a worker
 // leaves behind be found.
-func attributes(st config.Settings, worker bool) (*syscall.SysProcAttr, error) {
-	attr := &syscall.SysProcAttr{Setpgid: true}
-	if !worker || st.User == "" && st.Group == "" {
-		return attr, nil
-	}
-	cred := &syscall.Credential{Uid: uint32(os.Getuid()), Gid: uint32(os.Getgid())}
-	if st.User != "" {
-		u, err := findUser(st.User)
-		if err != nil {
-			return nil, fmt.Errorf("user = %q: %w", st.User, err)
-		}
-		cred.Uid, cred.Gid = id(u.Uid), id(u.Gid)
-	}
-	if st.Group != "" {
-		g, err := findGroup(st.Group)
-		if err != nil {
-			return nil, fmt.Errorf("group = %q: %w", st.Group, err)
-		}
-		cred.Gid = id(g.Gid)
-	}
-	attr.Credential = cred
-	return attr, nil
-}
-
-// findUser takes a name or a number.
-func findUser(name string) (*user.User, error) {
-	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
-		return user.Lookup(name)
-	}
-	if u, err := user.LookupId(name); err == nil {
-		return u, nil
-	}
-	return &user.User{Uid: name, Gid: name}, nil // a number needs no entry
-}
-
-// findGroup takes a name or a number.
-func findGroup(name string) (*user.Group, error) {
-	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
-		return user.LookupGroup(name)
-	}
-	return &user.Group{Gid: name}, nil
-}
-
-// id is a number that was checked before.
-func id(number string) uint32 {
-	n, _ := strconv.ParseUint(number, 10, 32)
-	return uint32(n)
-}
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 // killGroup kills what is left of the process group that pid led.
 func killGroup(pid int) {
 	if pid > 1 {
 		unix.Kill(-pid, unix.SIGKILL)
 	}
+}
+
+// killOwnGroup kills everybody else in the process group that this process
+// leads. Those that go on starting others are ended in the one way that leaves
+// no gap, which ends this process as well.
+func killOwnGroup() {
+	own := os.Getpid()
+	if unix.Getpgrp() != own {
+		return
+	}
+	for range 100 {
+		others := membersOfGroup(own)
+		if len(others) == 0 {
+			return
+		}
+		for _, pid := range others {
+			unix.Kill(pid, unix.SIGKILL)
+		}
+	}
+	killGroup(own)
+}
+
+// membersOfGroup returns the live processes of a process group but its leader.
+func membersOfGroup(leader int) (found []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid <= 1 || pid == leader {
+			continue
+		}
+		if group, err := unix.Getpgid(pid); err != nil || group != leader {
+			continue
+		}
+		if !zombie(pid) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// zombie tells whether a process has ended and was not reaped. The state is
+// what follows the name in parentheses, which may itself hold anything.
+func zombie(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	end := bytes.LastIndexByte(stat, ')')
+	return err == nil && end >= 0 && bytes.HasPrefix(stat[end+1:], []byte(" Z"))
 }
 
 // killCgroup kills all processes in the group and below; false where the

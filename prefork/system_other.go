@@ -21,7 +21,10 @@ func setReusePort(syscall.RawConn) error             { return errUnsupported }
 func setComm(string)                                 {}
 func residentMemory() uint64                         { return 0 }
 func applyLimits(config.Settings, int) error         { return errUnsupported }
+func checkIdentity(config.Settings) error            { return errUnsupported }
 func killGroup(int)                                  {}
+func killOwnGroup()                                  {}
+func zombie(int) bool                                { return false }
 func killCgroup(*os.File) bool                       { return false }
 func cgroupPopulated(*os.File) bool                  { return false }
 func (w *worker) signals()                           {}
@@ -30,7 +33,7 @@ func notifySignals(chan os.Signal)                   {}
 func (s *Server) onSignal(os.Signal)                 {}
 func imagePath(f *os.File) string                    { return f.Name() }
 
-func attributes(config.Settings, bool) (*syscall.SysProcAttr, error) { return nil, errUnsupported }
+func attributes() *syscall.SysProcAttr { return nil }
 
 const (
 	sigabrt  = syscall.SIGABRT

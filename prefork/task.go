@@ -37,6 +37,11 @@ type Task struct {
 
 	mu     sync.Mutex
 	shared []byte
+
+	// served is closed when enough requests are; 0 is never.
+	enough  atomic.Int64
+	served  chan struct{}
+	serving sync.Once
 }
 
 // Service returns the service's name.
@@ -84,7 +89,20 @@ func (t *Task) Ready() {
 
 // CountRequest notes a request that was served: for the process table and for
 // [config.Settings.MaxRequests].
-func (t *Task) CountRequest() { t.requests.Add(1) }
+func (t *Task) CountRequest() {
+	n, enough := t.requests.Add(1), t.enough.Load()
+	if enough > 0 && n >= enough {
+		t.serving.Do(func() { close(t.served) })
+	}
+}
+
+// after returns a channel that is closed at the n-th request, or never for 0.
+// It belongs before the first one.
+func (t *Task) after(n int64) <-chan struct{} {
+	t.served = make(chan struct{})
+	t.enough.Store(n)
+	return t.served
+}
 
 // Share gives data to the workers that are started from now on. It belongs in
 // the master's Init and BeforeLoop. data must not be changed afterwards.

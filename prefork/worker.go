@@ -6,7 +6,6 @@ package prefork
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"runtime"
 	"sync"
@@ -76,7 +75,7 @@ func (w *worker) run(tw *tfork.Worker, init bool) int {
 		f.Close()
 	}
 	w.answerAt(tw, w.answer)
-	defer func() { w.stopNames() }()
+	defer w.close()
 	go w.listen()
 	go w.signals()
 	err := w.serve(ctx, init)
@@ -102,6 +101,9 @@ func (w *worker) serve(ctx context.Context, init bool) error {
 		}
 	}
 	go w.beat()
+	if l := w.lifetime(); l != (lifetime{}) {
+		go w.recycle(l, t.after(l.requests))
+	}
 	if !s.ManualReady {
 		t.Ready()
 	}
@@ -151,7 +153,7 @@ func (w *worker) listen() {
 			w.task.poke()
 		}
 	})
-	defer w.pruneOwn()
+	w.orphaned.Store(true)
 	w.leaveBy("the supervising process is gone", ExitDone)
 }
 
@@ -160,6 +162,7 @@ func (w *worker) listen() {
 func (w *worker) leaveBy(reason string, code int) {
 	time.AfterFunc(w.boot.Settings.StopTimeout, func() {
 		w.log.Error("could not finish in time", "reason", reason)
+		w.close()
 		os.Exit(code)
 	})
 	w.stop(reason, code)
@@ -179,26 +182,16 @@ func (w *worker) answer(q message.Message) message.Message {
 	return message.Text(message.Refuse, "a worker cannot do that: ask its master or the supervisor")
 }
 
-// recycling is the interval at which a worker without a heartbeat looks at its
-// age and memory.
-const recycling = 5 * time.Second
-
-// beat gives signs of life until the process ends, and asks to be replaced when
-// the time has come.
+// beat gives signs of life until the process ends.
 func (w *worker) beat() {
-	st := w.boot.Settings
-	interval := st.HeartbeatTimeout / 3
+	interval := w.boot.Settings.HeartbeatTimeout / 3
 	if interval <= 0 {
-		interval = recycling
+		return
 	}
-	limit := w.lifetime()
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for ; ; <-tick.C {
 		w.checked(interval)
-		if reason := limit.reached(w); reason != "" {
-			w.channel.send(message.Text(message.Recycle, reason))
-		}
 	}
 }
 
@@ -220,39 +213,4 @@ func (w *worker) checked(interval time.Duration) {
 		}
 	}
 	w.channel.send(message.Message{Kind: message.Beat})
-}
-
-// lifetime is when this very worker is to be replaced: limits lowered by a
-// random part, so that workers which started together take turns.
-type lifetime struct {
-	requests int64
-	age      time.Duration
-	memory   uint64
-}
-
-// lifetime draws the limits of this worker, once.
-func (w *worker) lifetime() lifetime {
-	st := w.boot.Settings
-	part := 1 - st.RecycleJitter*rand.Float64()
-	return lifetime{
-		requests: int64(float64(st.MaxRequests) * part),
-		age:      time.Duration(float64(st.MaxAge) * part),
-		memory:   st.MaxMemory,
-	}
-}
-
-// reached says which limit is reached, or "".
-func (l lifetime) reached(w *worker) string {
-	requests, age := w.task.requests.Load(), time.Since(w.started)
-	switch {
-	case w.boot.Settings.MaxRequests > 0 && requests >= l.requests:
-		return fmt.Sprintf("%d requests", requests)
-	case w.boot.Settings.MaxAge > 0 && age >= l.age:
-		return fmt.Sprintf("age %v", age.Round(time.Second))
-	case l.memory > 0:
-		if memory := residentMemory(); memory >= l.memory {
-			return fmt.Sprintf("%d bytes of memory", memory)
-		}
-	}
-	return ""
 }

@@ -13,7 +13,8 @@ import (
 	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
-// TestMain plays tforkdemo under its name, and the roles of that.
+// TestMain plays tforkdemo under its name, and otherwise the roles of that, whose
+// processes have other names. Both register the services, each process once.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "tforkdemo" {
 		main()

@@ -36,7 +36,19 @@ type served struct {
 // startDemo starts it, and waits until it tells how to try it.
 func startDemo(t *testing.T, args ...string) *served {
 	t.Helper()
-	bin, base := demoDir(t), t.TempDir()
+	return startDemoIn(t, t.TempDir(), args...)
+}
+
+// startDemoIn starts it with a place for runtime directories.
+func startDemoIn(t *testing.T, base string, args ...string) *served {
+	t.Helper()
+	return startDemoAs(t, base, func(*exec.Cmd) {}, args...)
+}
+
+// startDemoAs starts it in a way of the test's own.
+func startDemoAs(t *testing.T, base string, how func(*exec.Cmd), args ...string) *served {
+	t.Helper()
+	bin := demoDir(t)
 	d := &served{t: t, bin: filepath.Join(bin, "tforkdemo"), base: base, log: filepath.Join(bin, "log")}
 	d.env = append(demoEnv(bin), "XDG_RUNTIME_DIR="+base)
 	out, err := os.Create(filepath.Join(bin, "out"))
@@ -51,6 +63,7 @@ func startDemo(t *testing.T, args ...string) *served {
 	defer logFile.Close()
 	d.cmd = exec.Command(d.bin, append([]string{"prefork"}, args...)...)
 	d.cmd.Env, d.cmd.Stdout, d.cmd.Stderr = d.env, out, logFile
+	how(d.cmd)
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,10 @@ func HelperEnv(name string, extra ...string) []string {
 	return append(append(os.Environ(), helperKey+"="+name, "GORACE=atexit_sleep_ms=0"), extra...)
 }
 
+// HelperOnly is the one variable that makes this binary play the helper, for an
+// environment that is not this process's own.
+func HelperOnly(name string) string { return helperKey + "=" + name }
+
 // Exe is the path of the test binary.
 func Exe() string {
 	exe, err := os.Executable()

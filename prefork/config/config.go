@@ -13,13 +13,15 @@ import (
 // no service has settings of its own.
 type Config struct {
 	// RuntimeDir is where each process has its name. Empty: a directory of its
-	// own below the system's temporary directory, removed at the end.
+	// own below the system's temporary directory, removed at the end, though not
+	// by a supervisor that is killed (see prefork.RemoveRuntimeDir).
 	RuntimeDir string
 	// Model is the process model: "prefork" (also if empty), "single", or one
 	// that the program registered.
 	Model string
 	// LogFile is where all processes log to, opened for appending and again at
-	// SIGHUP. Empty: standard error.
+	// SIGHUP: workers of another user need the right to open it, or they stay
+	// with the old file, and log that. Empty: standard error.
 	LogFile string
 	// Defaults is what a service without settings of its own gets; nil means
 	// [Default].
@@ -81,14 +83,18 @@ type Settings struct {
 	AbortGrace time.Duration
 
 	// MaxRequests, MaxAge and MaxMemory (bytes of resident memory) are when a
-	// worker is replaced by a fresh one; RecycleJitter lowers the first two by
-	// a random part, up to this fraction, so that workers take turns.
+	// worker is replaced by a fresh one, which is ready before the old one is
+	// told to leave; RecycleJitter lowers them by a random part, up to this
+	// fraction, for each worker anew, so that workers take turns.
 	MaxRequests   int
 	MaxAge        time.Duration
 	MaxMemory     uint64
 	RecycleJitter float64
 
-	// User and Group (names or numbers) are who the workers run as.
+	// User and Group (names or numbers) are who the workers run as, with no
+	// supplementary groups. A worker changes to them last, when its limits are
+	// set: a negative Nice and a limit above the present one need privileges.
+	// A master that serves by itself does the same; others stay who they are.
 	User, Group string
 	// Nice is the priority of the workers, -20 to 19.
 	Nice int

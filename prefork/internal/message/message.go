@@ -21,9 +21,11 @@ const (
 	Ready   Kind = 1 // it can serve; the body is empty
 	Beat    Kind = 2 // it lives; body: JSON, see prefork
 	Recycle Kind = 3 // it wants a successor; the body is the reason
-	Born    Kind = 4 // a master has started a worker; body: JSON
+	Born    Kind = 4 // a master has started a worker; decimal pid
 	Failed  Kind = 5 // a master gives up; the body is the reason
 	Count   Kind = 6 // a master's wanted number of workers has changed; decimal
+	Caged   Kind = 7 // the worker of the last Born has this cgroup; the body is the path
+	Buried  Kind = 8 // a worker is gone, with all it started; decimal pid
 )
 
 // From the supervising process; Welcome is the first.

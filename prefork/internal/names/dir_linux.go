@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,41 @@ func openDir(path string, wait time.Duration) (*dir, error) {
 	return d, nil
 }
 
+// removeDir is the end of a directory. A lock without a pid is one that is just
+// being taken, for the first time.
+func removeDir(path string) error {
+	lock := filepath.Join(path, lockName)
+	info, err := os.Lstat(lock)
+	if err != nil {
+		return fmt.Errorf("runtime directory: %w", err)
+	}
+	if info.Size() == 0 {
+		return fmt.Errorf("%w: somebody is taking %s", ErrInUse, path)
+	}
+	d, err := attachDir(path)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if err = d.private(); err == nil {
+		err = d.own()
+	}
+	if err == nil {
+		err = d.takeLock()
+	}
+	if err == nil {
+		err = d.clear(0)
+	}
+	if err != nil {
+		return err
+	}
+	hidden, _ := filepath.Glob(filepath.Join(path, ".[0-9]*-[0-9]*")) // of starts that were cut short
+	for _, file := range append(hidden, lock) {
+		os.Remove(file) // what stays is what the next line says
+	}
+	return os.Remove(path)
+}
+
 // attachDir is everybody else's: the directory must be there.
 func attachDir(path string) (*dir, error) {
 	path, err := filepath.Abs(path)
@@ -83,12 +119,25 @@ func (d *dir) private() error {
 	return nil
 }
 
+// own refuses a directory of somebody else, who could have put anything in the
+// place of what is removed.
+func (d *dir) own() error {
+	info, err := d.at.Stat()
+	if err != nil {
+		return fmt.Errorf("runtime directory: %w", err)
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("runtime directory %s: %w: it is another user's", d.path, os.ErrPermission)
+	}
+	return nil
+}
+
 // takeLock takes the directory. The lock goes with the descriptor, which no
 // other process has: it is free again when the supervisor is gone, however it
 // went.
 func (d *dir) takeLock() (err error) {
 	path := filepath.Join(d.path, lockName)
-	if d.lock, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+	if d.lock, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600); err != nil {
 		return fmt.Errorf("runtime directory: %w", err)
 	}
 	err = d.control(d.lock, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })

@@ -66,7 +66,7 @@ func serve(t testing.TB, d *Dir, name, row string) (id ID, stop func()) {
 		if !stopped {
 			stopped = true
 			end()
-			s.File.Close()
+			s.Close()
 		}
 	}
 	t.Cleanup(stop)

@@ -80,7 +80,8 @@ type Entry struct {
 	Row []byte
 }
 
-// ID is the identity of a socket file, whatever its name is at the time.
+// ID is the identity of a socket file, whatever its name is at the time. File
+// systems use numbers again: it is good as long as the socket or its Pin is open.
 type ID struct{ Dev, Ino uint64 }
 
 // Dir is a runtime directory. Make it with [Open] or [Attach].
@@ -108,6 +109,12 @@ func Attach(path string) (*Dir, error) {
 	return &Dir{d}, nil
 }
 
+// Remove removes a directory on which nobody lives any more, with what was
+// left. Nothing is done to one that no supervisor ever took: that is
+// os.ErrNotExist. If somebody lives there the error is [ErrInUse]; files of
+// others in the directory stay, and keep it.
+func Remove(path string) error { return removeDir(path) }
+
 // Path returns the path of the directory.
 func (d *Dir) Path() string { return d.dir.path }
 
@@ -117,7 +124,7 @@ func (d *Dir) Close() error { return d.dir.close() }
 
 // Bind makes a listening socket under the name, which must not be taken by a
 // live process that holds it; a stale one is replaced. The caller owns the
-// socket.
+// socket and its pin.
 func (d *Dir) Bind(name string) (*Socket, error) { return d.dir.bind(name) }
 
 // Prune removes the socket's file, under whatever name. Removing what is gone

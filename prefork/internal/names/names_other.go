@@ -18,16 +18,20 @@ var errUnsupported = fmt.Errorf("runtime directory: %w", errors.ErrUnsupported)
 
 // Socket is a listening socket in a [Dir].
 type Socket struct {
-	// File is the socket.
-	File *os.File
+	// File is the socket; Pin keeps the number in ID from being used again.
+	File, Pin *os.File
 	// ID finds its name again.
 	ID ID
 }
+
+// Close gives up the socket and its pin; the name stays.
+func (s *Socket) Close() {}
 
 type dir struct{ path string }
 
 func openDir(string, time.Duration) (*dir, error) { return nil, errUnsupported }
 func attachDir(string) (*dir, error)              { return nil, errUnsupported }
+func removeDir(string) error                      { return errUnsupported }
 
 func (d *dir) close() error                 { return errUnsupported }
 func (d *dir) bind(string) (*Socket, error) { return nil, errUnsupported }

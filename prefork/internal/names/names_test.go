@@ -48,6 +48,9 @@ func TestDir_SaysUnsupportedElsewhere(t *testing.T) {
 	if _, err := Open(t.TempDir(), 0); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("Open: %v", err)
 	}
+	if err := Remove(t.TempDir()); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Remove: %v", err)
+	}
 	if _, err := List(t.TempDir(), 0); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("List: %v", err)
 	}

@@ -33,8 +33,17 @@ const (
 type Socket struct {
 	// File is the socket.
 	File *os.File
+	// Pin keeps the number in ID from being given to another file, although the
+	// name may be gone and the socket closed. It answers nobody.
+	Pin *os.File
 	// ID finds its name again.
 	ID ID
+}
+
+// Close gives up the socket and its pin; the name stays.
+func (s *Socket) Close() {
+	s.File.Close()
+	s.Pin.Close()
 }
 
 // bind makes the socket under a name that nobody looks at, and moves it when
@@ -72,11 +81,16 @@ func (d *dir) bindAs(f *os.File, fd int, temp, name string) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = d.change(func() error { return os.Rename(path, filepath.Join(d.path, name)) })
+	pin, err := os.OpenFile(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &Socket{File: f, ID: id}, nil
+	err = d.change(func() error { return os.Rename(path, filepath.Join(d.path, name)) })
+	if err != nil {
+		pin.Close()
+		return nil, err
+	}
+	return &Socket{File: f, Pin: pin, ID: id}, nil
 }
 
 // Serve answers questions on the process's own socket until stop is called.

@@ -63,7 +63,10 @@ type reaper struct {
 func (r *reaper) look(now time.Time) (more bool) {
 	strangers := map[int]bool{}
 	if anyZombie() {
-		for _, pid := range zombies() {
+		var found []int
+		// Who is waited for now may be let go later, of which no signal tells.
+		found, more = zombies()
+		for _, pid := range found {
 			strangers[pid] = r.keep == nil || !r.keep(pid)
 		}
 	}
@@ -96,11 +99,11 @@ func anyZombie() bool {
 }
 
 // zombies returns the zombies among the first thread's children for which
-// nobody here holds a pidfd.
-func zombies() (found []int) {
+// nobody here holds a pidfd, and whether there are others.
+func zombies() (found []int, others bool) {
 	list, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid()))
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	for field := range strings.FieldsSeq(string(list)) {
 		if pid, err := strconv.Atoi(field); err == nil && isZombie(pid) {
@@ -108,7 +111,7 @@ func zombies() (found []int) {
 		}
 	}
 	if len(found) == 0 {
-		return nil
+		return nil, false
 	}
 	held := heldPidfds(-1)
 	strangers := found[:0]
@@ -117,7 +120,7 @@ func zombies() (found []int) {
 			strangers = append(strangers, pid)
 		}
 	}
-	return strangers
+	return strangers, len(strangers) < len(found)
 }
 
 // isZombie reads the state from /proc/PID/stat: the field after the name in

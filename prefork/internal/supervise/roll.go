@@ -15,6 +15,7 @@ import (
 type roll struct {
 	reload bool
 	slots  []*slot
+	why    string // what the old processes are told
 }
 
 // reload starts a replacement beside each slot's process. A running reload or
@@ -26,7 +27,7 @@ func (m *Machine) reload() {
 	for len(m.rolls) > 0 {
 		m.rollBack(m.rolls[0], "a new reload began")
 	}
-	m.begin(&roll{reload: true, slots: m.order()})
+	m.begin(&roll{reload: true, slots: m.order(), why: "replaced by a new process"})
 }
 
 // recycle starts a replacement beside one process. It is ignored if one is
@@ -36,7 +37,7 @@ func (m *Machine) recycle(e Recycle) {
 	if m.stopped || p == nil || p.phase != ready || p != p.slot.current || p.slot.next != nil {
 		return
 	}
-	m.begin(&roll{slots: []*slot{p.slot}})
+	m.begin(&roll{slots: []*slot{p.slot}, why: "replaced after " + e.Reason})
 }
 
 // begin makes all records before it asks for the first start: a start that
@@ -68,24 +69,24 @@ func (m *Machine) advance(r *roll) {
 	}
 	m.drop(r)
 	for _, s := range r.slots {
-		m.takeOver(s, r.reload)
+		m.takeOver(s, r)
 	}
 	m.do(RolledOut{Reload: r.reload})
 }
 
 // takeOver gives the slot to its replacement, and only then tells the old
 // process to stop.
-func (m *Machine) takeOver(s *slot, reload bool) {
+func (m *Machine) takeOver(s *slot, r *roll) {
 	old := s.current
 	s.current, s.next = s.next, nil
 	s.restartAt = time.Time{}
-	if reload {
+	if r.reload {
 		// Another program, another history.
 		s.down, s.chain, s.policy = false, restart.Chain{}, m.policy(s.number)
 	}
 	m.do(Promote{Slot: s.number, Inc: s.current.inc})
 	if old != nil {
-		m.tell(old, "replaced by a new process")
+		m.tell(old, r.why)
 	}
 }
 

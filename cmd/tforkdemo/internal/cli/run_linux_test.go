@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,6 +43,10 @@ func warmThreads() {
 		all.Go(func() { unix.Nanosleep(&unix.Timespec{Nsec: 50_000_000}, nil) })
 	}
 	all.Wait()
+	// Catching signals for the first time starts threads of its own.
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGUSR1)
+	signal.Stop(c)
 }
 
 // TestRun_NoMoreProcesses runs as a user of its own, because root has no limit.

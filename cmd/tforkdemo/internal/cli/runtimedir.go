@@ -28,9 +28,17 @@ func runtimeBase() string {
 	return os.TempDir()
 }
 
-// makeRuntimeDir makes a directory for one server.
+// makeRuntimeDir makes a directory for one server, and removes those of servers
+// that were killed: nobody else would.
 func makeRuntimeDir() (string, error) {
-	dir, err := os.MkdirTemp(runtimeBase(), runtimePrefix)
+	base := runtimeBase()
+	left, _ := filepath.Glob(filepath.Join(base, runtimePrefix+"*"))
+	for _, dir := range left {
+		if closed(dir) {
+			prefork.RemoveRuntimeDir(dir) // one that is in use stays
+		}
+	}
+	dir, err := os.MkdirTemp(base, runtimePrefix)
 	if err != nil {
 		return "", fmt.Errorf("runtime directory: %w", err)
 	}
@@ -63,10 +71,15 @@ func findRuntimeDir() (string, error) {
 // lives tells whether a server lives on dir. Only a directory that is closed to
 // others is looked at: in one of another user anything could answer.
 func lives(dir string) bool {
-	info, err := os.Lstat(dir)
-	if err != nil || !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+	if !closed(dir) {
 		return false
 	}
 	table, err := prefork.Processes(dir)
 	return err == nil && len(table) > 0
+}
+
+// closed tells whether dir is a directory that is closed to others, no link.
+func closed(dir string) bool {
+	info, err := os.Lstat(dir)
+	return err == nil && info.IsDir() && info.Mode().Perm()&0o077 == 0
 }
