@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
 // limitedCgroup makes a cgroup below which a controller can be used, and skips
@@ -86,4 +87,36 @@ func TestServer_ForkBombInACgroup_EndsWithItsWorker(t *testing.T) {
 			s.see(cagedService)
 		}
 	})
+}
+
+// TestKillMembers_LeavesNobody is what is done where there is no cgroup.kill.
+func TestKillMembers_LeavesNobody(t *testing.T) {
+	dir, err := os.Open(testutil.Cgroup(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	var workers []*tfork.Cmd
+	for range 3 {
+		c := tfork.Command("/bin/sleep", "1000")
+		c.Cgroup = dir
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		workers = append(workers, c)
+	}
+	if members, err := cgroupMembers(dir); len(members) != len(workers) || err != nil {
+		t.Errorf("members: %v, %v", members, err)
+	}
+	if !killMembers(dir) {
+		t.Error("not killed")
+	}
+	for _, c := range workers {
+		if st, err := c.Process.Status(true); err != nil || st.Signal() != syscall.SIGKILL {
+			t.Errorf("%v, %v", st, err)
+		}
+	}
+	if killMembers(os.Stdin) {
+		t.Error("what is no cgroup was killed")
+	}
 }

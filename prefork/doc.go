@@ -113,8 +113,9 @@
 //
 // # Kernel needs
 //
-// Linux, what tfork needs, and EPOLLEXCLUSIVE (4.5). With cgroups cgroup.kill
-// (5.14). On other systems [New] returns an error that is errors.ErrUnsupported.
+// Linux, what tfork needs, and EPOLLEXCLUSIVE (4.5). A cgroup is killed at once
+// from 5.14 on (cgroup.kill), before that one process after the other. On other
+// systems [New] returns an error that is errors.ErrUnsupported.
 //
 // # Who owns which descriptor
 //

@@ -67,9 +67,9 @@ type Service struct {
 
 	// Cgroup gives the cgroup v2 directory for one start of a worker; it runs in
 	// the master. The worker is born in it, its out-of-memory death is told
-	// apart, and cgroup.kill ends all it started. dir is the server's from then
-	// on; release, which may be nil, is called when all of it is gone. It must
-	// be the worker's own: what is left in it at the worker's end is killed. If
+	// apart, and all it started ends with it. dir is the server's from then on;
+	// release, which may be nil, is called when all of it is gone. It must be
+	// the worker's own: what is left in it at the worker's end is killed. If
 	// the master itself is killed, the supervisor does that, and nobody calls
 	// release: remove stale directories here, at the start of the successor.
 	Cgroup func(t *Task, instance int) (dir *os.File, release func(), err error)

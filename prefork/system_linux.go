@@ -111,42 +111,6 @@ func zombie(pid int) bool {
 	return err == nil && end >= 0 && bytes.HasPrefix(stat[end+1:], []byte(" Z"))
 }
 
-// killCgroup kills all processes in the group and below; false where the
-// kernel has no cgroup.kill (before 5.14).
-func killCgroup(dir *os.File) (killed bool) {
-	inCgroup(dir, "cgroup.kill", unix.O_WRONLY, func(fd int) {
-		_, err := unix.Write(fd, []byte("1"))
-		killed = err == nil
-	})
-	return killed
-}
-
-// cgroupPopulated tells whether there are processes in the group or below.
-func cgroupPopulated(dir *os.File) (populated bool) {
-	inCgroup(dir, "cgroup.events", unix.O_RDONLY, func(fd int) {
-		b := make([]byte, 256)
-		n, _ := unix.Read(fd, b)
-		populated = strings.Contains(string(b[:max(n, 0)]), "populated 1")
-	})
-	return populated
-}
-
-// inCgroup opens a file of the group for f, if it can.
-func inCgroup(dir *os.File, name string, mode int, f func(fd int)) {
-	raw, err := dir.SyscallConn()
-	if err != nil {
-		return
-	}
-	raw.Control(func(at uintptr) {
-		fd, err := unix.Openat(int(at), name, mode|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return
-		}
-		defer unix.Close(fd)
-		f(fd)
-	})
-}
-
 // The signals of a worker: SIGTERM leaves with the code that brings a
 // successor, SIGHUP opens the log again, SIGPIPE is no reason to die. All
 // others do what they do in every Go program.
