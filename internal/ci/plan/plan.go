@@ -30,8 +30,6 @@ type Run struct {
 	User string
 	// Profile names the seccomp profile it runs under, if any.
 	Profile string `json:",omitempty"`
-	// Strategy is the value of TFORK_STRATEGY; empty leaves it unset.
-	Strategy string `json:",omitempty"`
 	// Dir is the working directory, Argv the program and its arguments, Env
 	// the whole environment; the runner adds TMPDIR and HOME.
 	Dir  string

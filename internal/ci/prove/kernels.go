@@ -21,10 +21,6 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/ci/vm"
 )
 
-// strategies are the values of TFORK_STRATEGY that the suites run with. Auto is
-// one of them, and the probes say which.
-var strategies = []string{"direct", "waiter"}
-
 // emulated is by how much a machine of the matrix is slower than its host.
 const emulated = 20
 
@@ -45,9 +41,6 @@ func (j *job) kernels(ctx context.Context) ([]suite.Place, error) {
 	o := suite.Options{
 		Dir: stageInGuest, Users: []string{plan.Root, plan.User},
 		Slow: emulated, Short: j.short, Run: j.run, Timeout: runTimeout,
-	}
-	if !j.short { // where the library chooses
-		o.Strategies = strategies
 	}
 	p := plan.Plan{Settle: settle, Cgroup: "/sys/fs/cgroup", Runs: j.stage.Runs(o)}
 	cache, err := debian.Open(j.cacheDir)

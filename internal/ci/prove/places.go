@@ -33,7 +33,7 @@ type visit struct {
 func (j *job) tour(ctx context.Context, visits []visit) []suite.Place {
 	j.say("what they print is in %s", filepath.Join(j.cacheDir, "logs"))
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 2)
+	slots := make(chan struct{}, 3)
 	places := make([]suite.Place, 0, len(visits))
 	for _, v := range visits {
 		if j.place.MatchString(v.name) {

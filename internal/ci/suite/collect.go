@@ -29,15 +29,14 @@ const (
 
 // Result is what came of one run.
 type Result struct {
-	Suite    string        `json:"suite"`
-	User     string        `json:"user"`
-	Profile  string        `json:"profile,omitempty"`
-	Strategy string        `json:"strategy,omitempty"`
-	Verdict  Verdict       `json:"verdict"`
-	Status   string        `json:"status,omitempty"` // how the process ended
-	Left     []string      `json:"left,omitempty"`   // processes that it left behind
-	Took     time.Duration `json:"took_ns"`
-	Counts   Counts        `json:"counts"`
+	Suite   string        `json:"suite"`
+	User    string        `json:"user"`
+	Profile string        `json:"profile,omitempty"`
+	Verdict Verdict       `json:"verdict"`
+	Status  string        `json:"status,omitempty"` // how the process ended
+	Left    []string      `json:"left,omitempty"`   // processes that it left behind
+	Took    time.Duration `json:"took_ns"`
+	Counts  Counts        `json:"counts"`
 	// ByStrategy counts the sub-tests that are named after a strategy.
 	ByStrategy map[string]Counts `json:"by_strategy,omitempty"`
 	Skips      []Named           `json:"skips,omitempty"`
@@ -126,14 +125,14 @@ func (c *Collector) Where() string {
 		return "outside of any suite"
 	}
 	r := c.runs[c.Current]
-	return strings.Join(strings.Fields(fmt.Sprintf("in %s as %s %s %s", r.Suite, r.User, r.Profile, r.Strategy)), " ")
+	return strings.Join(strings.Fields(fmt.Sprintf("in %s as %s %s", r.Suite, r.User, r.Profile)), " ")
 }
 
 // Results returns a result for each run, in order, whether or not it ended.
 func (c *Collector) Results() ([]Result, error) {
 	var results []Result
 	for _, run := range c.runs {
-		r := Result{Suite: run.Suite, User: run.User, Profile: run.Profile, Strategy: run.Strategy, Verdict: NotRun}
+		r := Result{Suite: run.Suite, User: run.User, Profile: run.Profile, Verdict: NotRun}
 		var raw []byte
 		if b := c.output[run.ID]; b != nil {
 			raw = b.Bytes()

@@ -109,14 +109,14 @@ func (r Report) writeTable(w io.Writer) {
 	}
 	for i, p := range r.Places {
 		for _, res := range p.Results {
-			set(row{res.Suite, res.User, res.Strategy}, i, res.cell())
+			set(row{res.Suite, res.User, ""}, i, res.cell())
 		}
 	}
 	// The strategies' lines come below the one that they are part of.
 	for i, p := range r.Places {
 		for _, res := range p.Results {
 			for name, c := range res.ByStrategy {
-				set(row{res.Suite, res.User, strings.TrimSpace(res.Strategy + " :" + name)}, i, c.String())
+				set(row{res.Suite, res.User, ":" + name}, i, c.String())
 			}
 		}
 	}
@@ -189,7 +189,7 @@ func (r Report) writeSkips(w io.Writer) {
 				if reasons[s.Text][test] == nil {
 					reasons[s.Text][test] = map[string]bool{}
 				}
-				reasons[s.Text][test][strings.TrimSpace(p.Name+" "+res.Strategy)] = true
+				reasons[s.Text][test][p.Name] = true
 			}
 		}
 	}
@@ -221,7 +221,7 @@ func (p Place) writeTrouble(w io.Writer) {
 
 // writeFailure prints what went wrong in a run.
 func (r Result) writeFailure(w io.Writer, place string) {
-	fmt.Fprintf(w, "\nFAIL %s: %s\n", strings.TrimSpace(fmt.Sprintf("%s on %s as %s %s", r.Suite, place, r.User, r.Strategy)), r.Status)
+	fmt.Fprintf(w, "\nFAIL %s: %s\n", fmt.Sprintf("%s on %s as %s", r.Suite, place, r.User), r.Status)
 	for _, left := range r.Left {
 		fmt.Fprintf(w, "    left a process behind: %s\n", left)
 	}

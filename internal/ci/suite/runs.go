@@ -15,10 +15,10 @@ import (
 type Options struct {
 	// Dir is where the runner sees the stage.
 	Dir string
-	// Users, Profiles and Strategies are combined with each other; an empty
-	// list of the latter two counts as one empty value. Users other than root
-	// do with what the library itself chooses.
-	Users, Profiles, Strategies []string
+	// Users and Profiles are combined with each other; no profile counts as one
+	// empty value. Strategies are no dimension: the tests that they matter to
+	// name them.
+	Users, Profiles []string
 	// Slow is by how much this machine is slower than a developer's: deadlines
 	// are multiplied by it (TFORK_TEST_SLOW).
 	Slow int
@@ -36,15 +36,17 @@ type Options struct {
 // every suite.
 func (s *Stage) Runs(o Options) []plan.Run {
 	var runs []plan.Run
+	profiles := o.Profiles
+	if len(profiles) == 0 {
+		profiles = []string{""}
+	}
 	// The probes come first: what they say explains what the suites skip.
 	for _, pkg := range append([]string{plan.Probes}, s.Suites...) {
-		for _, profile := range orEmpty(o.Profiles) {
+		for _, profile := range profiles {
 			for _, user := range o.Users {
-				for _, strategy := range strategiesOf(pkg, user, o.Strategies) {
-					runs = append(runs, o.complete(plan.Run{
-						ID: len(runs), Suite: pkg, User: user, Profile: profile, Strategy: strategy, Timeout: o.Timeout,
-					}))
-				}
+				runs = append(runs, o.complete(plan.Run{
+					ID: len(runs), Suite: pkg, User: user, Profile: profile, Timeout: o.Timeout,
+				}))
 			}
 		}
 	}
@@ -76,27 +78,5 @@ func (o Options) complete(r plan.Run) plan.Run {
 	if o.Sandbox {
 		r.Env = append(r.Env, "TFORK_TEST_ALLOW_MISSING=1")
 	}
-	if r.Strategy != "" {
-		r.Env = append(r.Env, "TFORK_STRATEGY="+r.Strategy)
-	}
 	return r
-}
-
-// strategiesOf leaves out what makes no difference to a suite: only packages
-// on top of tfork leave the choice of a strategy to it, and so to
-// TFORK_STRATEGY. The tests of the packages below name their strategy, and so
-// do most of those above.
-func strategiesOf(pkg, user string, all []string) []string {
-	if user == plan.Root && (pkg == "prefork" || pkg == "cmd/tforkdemo") {
-		return orEmpty(all)
-	}
-	return []string{""}
-}
-
-// orEmpty makes a loop over no choice run once.
-func orEmpty(list []string) []string {
-	if len(list) == 0 {
-		return []string{""}
-	}
-	return list
 }
