@@ -22,7 +22,7 @@ import (
 )
 
 // emulated is by how much a machine of the matrix is slower than its host.
-const emulated = 20
+const emulated = 10
 
 // kernels boots every series and runs the suites there.
 func (j *job) kernels(ctx context.Context) ([]suite.Place, error) {
