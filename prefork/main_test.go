@@ -25,5 +25,5 @@ func TestMain(m *testing.M) {
 	}
 	// Race-built processes sleep for a second at exit, also the roles.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testutil.Main(m, tfork.Dispatch)
+	testutil.Main(m, tfork.Dispatch, tfork.CloseIdle)
 }

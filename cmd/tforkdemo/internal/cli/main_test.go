@@ -13,5 +13,5 @@ import (
 
 func TestMain(m *testing.M) {
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
-	testutil.Main(m, tfork.Dispatch)
+	testutil.Main(m, tfork.Dispatch, tfork.CloseIdle)
 }

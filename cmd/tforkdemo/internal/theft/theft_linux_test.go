@@ -21,9 +21,10 @@ func TestMain(m *testing.M) {
 // TestPlay_KnowsTheTruth: where nobody interferes every status is true, also
 // that of os/exec.
 func TestPlay_KnowsTheTruth(t *testing.T) {
-	children := Children(300)
+	n := testutil.Fewer(300)
+	children := Children(n)
 	for _, s := range []Starter{OSExec(), Tfork(tfork.Direct), Tfork(tfork.Waiter)} {
-		if got := s.Play(children, Surroundings{}); got.True != 300 || got.Err != nil || got.Taken != -1 {
+		if got := s.Play(children, Surroundings{}); got.True != n || got.Err != nil || got.Taken != -1 {
 			t.Errorf("%s: %+v", s.Name, got)
 		}
 	}
@@ -49,7 +50,7 @@ func TestSurroundings_TakeFromOSExecOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	children := Children(200)
+	children := Children(testutil.Fewer(200))
 	for _, s := range all {
 		t.Run(s.Name, func(t *testing.T) {
 			leave := s.Enter()
