@@ -42,6 +42,9 @@ func (j *job) kernels(ctx context.Context) ([]suite.Place, error) {
 		Dir: stageInGuest, Users: []string{plan.Root, plan.User},
 		Slow: emulated, Short: j.short, Run: j.run, Timeout: runTimeout,
 	}
+	if j.short { // the ordinary user is looked after by the sandboxes
+		o.Users = []string{plan.Root}
+	}
 	p := plan.Plan{Settle: settle, Cgroup: "/sys/fs/cgroup", Runs: j.stage.Runs(o)}
 	cache, err := debian.Open(j.cacheDir)
 	if err != nil {

@@ -53,6 +53,13 @@ type job struct {
 	documented suite.Documented
 }
 
+// The packages that are tested, and those of the short form on kernels: what
+// the others stand on.
+const (
+	everything = "./..."
+	nearest    = "./pidfd ./waiter ./tfork ./cgroup"
+)
+
 // kinds are the jobs, what each calls its places, and of which nature they are.
 var kinds = map[string]struct {
 	do     func(*job, context.Context) ([]suite.Place, error)
@@ -110,13 +117,16 @@ func parse(args []string, out io.Writer) (*job, error) {
 	}
 	j.kind, j.nature = args[0], kinds[args[0]].nature
 	fs := flag.NewFlagSet("prove "+j.kind, flag.ContinueOnError)
-	fs.BoolVar(&j.short, "short", false, "run the short form: two kernels, test binaries with -test.short")
+	fs.BoolVar(&j.short, "short", false, "run the short form: test binaries with -test.short; two kernels, as root, the packages nearest to the kernel")
 	fs.StringVar(&j.json, "json", "", "also write the report to this `file`")
 	place := fs.String(kinds[j.kind].place, "", "only those whose name matches this `regexp`")
-	fs.StringVar(&j.packages, "package", "./...", "only packages that match these `patterns` of the go command, with spaces between")
+	fs.StringVar(&j.packages, "package", everything, "only packages that match these `patterns` of the go command, with spaces between")
 	fs.StringVar(&j.run, "run", "", "only tests that match this `regexp`")
 	if err := fs.Parse(args[1:]); err != nil {
 		return nil, err
+	}
+	if j.short && j.kind == "kernels" && j.packages == everything {
+		j.packages = nearest
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", fs.Arg(0))
