@@ -18,28 +18,29 @@ import (
 // leaderless ends its first thread with status 1 and lives on in another, which
 // ends the process as its argument says when stdin ends.
 var leaderless = testutil.Helper("leaderless", func(args []string) int {
-	go func() {
+	endMainThread(func() {
 		runtime.LockOSThread()
 		io.Copy(io.Discard, os.Stdin)
 		if args[0] == "kill" {
 			unix.Kill(os.Getpid(), unix.SIGKILL)
 		}
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 3, 0, 0)
-	}()
-	endMainThread()
+	})
 	select {} // not reached by the main thread, but perhaps by the goroutine
 })
 
 // endMainThread goes on from thread to thread, holding each, until it is on the
-// main one.
-func endMainThread() {
+// main one, which it ends. The rest runs on another: not before, because it could
+// hold the main thread itself.
+func endMainThread(rest func()) {
 	runtime.LockOSThread()
 	if unix.Gettid() == os.Getpid() {
+		go rest()
 		// Not a raw call: the scheduler must know that this thread blocks.
 		syscall.Syscall(unix.SYS_EXIT, 1, 0, 0)
 	}
 	next := make(chan struct{})
-	go func() { endMainThread(); close(next) }()
+	go func() { endMainThread(rest); close(next) }()
 	<-next
 }
 
