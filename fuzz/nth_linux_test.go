@@ -124,6 +124,9 @@ var nthCall = testutil.Helper(nthName, func(args []string) int {
 	}
 	time.AfterFunc(testutil.Scaled(4*patience), func() { panic("hangs") })
 	debug.SetGCPercent(-1) // must not wait for a thread that waits for us
+	// A thread that is asked about keeps its processor (the runtime does not see
+	// a fork or a raw call as one that blocks): who answers needs another one.
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	w, c := wayNamed(args[0]), &counter{fault: findFault(args[1])}
 	warmThreads()
 	if err := works(w); err != nil {
