@@ -45,12 +45,21 @@ func NeedPrivilegedExec(t testing.TB, exe string) {
 // NeedComm skips the test where a process cannot change its name.
 func NeedComm(t testing.TB) {
 	t.Helper()
+	if err := HaveComm(); err != nil {
+		t.Skip(err)
+	}
+}
+
+// HaveComm tells whether a process can change its name: it gives itself the one
+// that it has.
+func HaveComm() error {
 	const comm = "/proc/self/comm"
 	name, err := os.ReadFile(comm)
 	if err == nil {
 		err = os.WriteFile(comm, name, 0)
 	}
 	if err != nil {
-		t.Skip("a process cannot change its name here: ", err)
+		return fmt.Errorf("a process cannot change its name here: %w", err)
 	}
+	return nil
 }
