@@ -47,17 +47,18 @@ var mayImport = map[string][]string{
 	"pidfd":             {"internal/..."},
 	"internal/boot":     {},
 	"internal/feature":  {},
+	"internal/peer":     {},
 	"internal/role":     {},
 	"internal/sys":      {},
 	"internal/cgroupfs": {"internal/feature"},
 	"internal/wire":     {},
-	"internal/testutil": {},
+	"internal/testutil": {"internal/peer"},
 
 	// What prefork is made of: nothing here knows tfork.
 	"prefork/internal/restart":   {},
 	"prefork/internal/supervise": {"prefork/internal/restart"},
 	"prefork/internal/message":   {},
-	"prefork/internal/names":     {"prefork/internal/message"},
+	"prefork/internal/names":     {"prefork/internal/message", "internal/peer"},
 	"prefork/internal/orphan":    {"internal/sys"},
 	"prefork/internal/systemd":   {},
 }
@@ -69,6 +70,7 @@ var mayImportOutside = map[string][]string{
 	"pidfd":             {"golang.org/x/sys/unix"},
 	"internal/boot":     {},
 	"internal/feature":  {},
+	"internal/peer":     {"golang.org/x/sys/unix"},
 	"internal/role":     {"golang.org/x/sys/unix"},
 	"internal/sys":      {"golang.org/x/sys/unix"},
 	"internal/wire":     {},

@@ -133,6 +133,7 @@ func kills() int {
 // wrote, and its exit status.
 func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatus) {
 	t.Helper()
+	testutil.NeedSubreaper(t)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -272,6 +273,7 @@ func TestDeath_CallerKilledUnderLoad(t *testing.T) {
 	needWaiter(t)
 	tfork.CloseIdle()
 	// What the callers leave behind becomes ours: then even a zombie shows.
+	testutil.NeedSubreaper(t)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}

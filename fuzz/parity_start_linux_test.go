@@ -130,7 +130,7 @@ var programScenarios = []scenario{
 	{"one long argument", views(nil, long(100_000))},
 	{"argument beyond the kernel's limit", runs(nil, "/bin/true", long(200_000))},
 	{"a MiB of arguments", runs(nil, "/bin/true", many(16, 65_000)...)},
-	{"more arguments than the kernel takes", runs(nil, "/bin/true", many(200, 65_000)...)},
+	{"more arguments than the kernel takes", runs(nil, "/bin/true", many(110, 65_000)...)},
 	{"plain", views(nil)},
 	{"Dir", views(dir("sub"))},
 	{"Dir absolute", views(dir("/"))},

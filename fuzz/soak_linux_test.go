@@ -204,6 +204,7 @@ func TestSoak(t *testing.T) {
 		t.Skipf("set %s to a duration, or use .ci/soak", soakKey)
 	}
 	needWaiter(t)
+	testutil.NeedSubreaper(t)
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Fatal(err)
 	}

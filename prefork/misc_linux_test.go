@@ -55,6 +55,9 @@ func TestNew_Refuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			if len(tt.o.Services) > 0 && tt.o.Config.Services != nil {
+				testutil.NeedPeerCredentials(t) // what is wrong shows later
+			}
 			s, err := New(tt.o)
 			if err == nil {
 				s.Close()
@@ -90,6 +93,7 @@ func TestRegister_Panics(t *testing.T) {
 
 // TestServer_SingleModel runs everything in this very process.
 func TestServer_SingleModel(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	s, err := New(Options{Services: []string{"http", "echo"}, Config: config.Config{Model: "single"}})
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +128,7 @@ func TestServer_SingleModel(t *testing.T) {
 // TestServeHTTP_ServesWhatItAccepted: a connection that was accepted, and sends
 // its request only after the stop, gets its answer.
 func TestServeHTTP_ServesWhatItAccepted(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	s, err := New(Options{Services: []string{"http"}, Config: config.Config{Model: "single"}})
 	if err != nil {
 		t.Fatal(err)
@@ -167,6 +172,7 @@ func (m *countingModel) Run(s *Server) error {
 }
 
 func TestServer_RegisteredModel(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	m := &countingModel{}
 	RegisterModel("counting", m)
 	s, err := New(Options{Services: []string{"echo", "http"}, Config: config.Config{Model: "counting"}})
@@ -182,6 +188,7 @@ func TestServer_RegisteredModel(t *testing.T) {
 // TestServer_InThisProcess: a server leaves nothing behind in the process that
 // ran it, which the package's TestMain counts.
 func TestServer_InThisProcess(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	st := config.Default()
 	st.Children = 2
 	s, err := New(Options{Services: []string{"http"}, Config: config.Config{Defaults: &st}})

@@ -109,6 +109,7 @@ type stage struct {
 // prepare writes the configuration and names the places.
 func prepare(t testing.TB, settings string) *stage {
 	t.Helper()
+	testutil.NeedPeerCredentials(t)
 	base := t.TempDir()
 	s := &stage{
 		t: t, exe: testutil.Exe(), config: filepath.Join(base, "config.toml"),

@@ -67,6 +67,9 @@ func TestStrategy_PrivilegedIgnoresEnvironment(t *testing.T) {
 		if err := os.Chmod(exe, mode); err != nil {
 			t.Fatal(err)
 		}
+		if mode&fs.ModeSetuid != 0 {
+			testutil.NeedPrivilegedExec(t, exe)
+		}
 		c := exec.Command(exe)
 		c.Dir, c.Env = "/", testutil.HelperEnv(chooser, strategyEnv+"=waiter")
 		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -102,7 +102,6 @@ func TestFunc_Surroundings(t *testing.T) {
 			`args=["a b" ""]`,
 			`os.Args=["describe(3) and more" "a b" ""]`,
 			"files=2\n",
-			"comm=describe(3) and\n",
 			`cmdline="describe(3) and more\x00a b\x00\x00"`,
 			`env=["PATH=/bin:/usr/bin" "A=1" "GORACE=atexit_sleep_ms=0"]`,
 			`program="0\n"`,
@@ -114,10 +113,16 @@ func TestFunc_Surroundings(t *testing.T) {
 	})
 }
 
-func TestFunc_TitleDefaultsToName(t *testing.T) {
-	out, err := Func(funcDescribe).Output()
-	if err != nil || !strings.Contains(string(out), "comm=describe\n") {
-		t.Errorf("%v\n%s", err, out)
+func TestFunc_TitleIsItsName(t *testing.T) {
+	testutil.NeedComm(t)
+	for title, want := range map[string]string{"": "describe", "describe(3) and more": "describe(3) and"} {
+		forEachStrategy(t, func(t *testing.T, m mode) {
+			c := m.function(funcDescribe)
+			c.Title = title
+			if out, err := c.Output(); err != nil || !strings.Contains(string(out), "comm="+want+"\n") {
+				t.Errorf("title %q: %v\n%s", title, err, out)
+			}
+		})
 	}
 }
 

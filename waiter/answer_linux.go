@@ -26,10 +26,13 @@ func (c *conn) read() {
 			switch {
 			case err == unix.EAGAIN:
 				return false
-			case err == unix.ECONNRESET:
+			case err == unix.ECONNRESET && !c.unread:
 				// The other end was closed before it had read everything. What
-				// it has said before that is still to come.
+				// it has said before that is still to come, unless this is all
+				// that ever comes in place of an end: then it has come already.
 				c.unread = true
+			case err == unix.ECONNRESET:
+				eof = true
 			case err != nil:
 				c.failed, eof = os.NewSyscallError("recvmsg", err), true
 			case n == 0:

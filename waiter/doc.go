@@ -16,7 +16,9 @@
 // only; what a user sees is package tfork's.
 //
 // Kernel needs: Linux 4.x with /proc (for /proc/self/exe). Pidfds (5.3) are
-// handed on where they are.
+// handed on where they are. Where a kernel that is no Linux stamps messages with
+// threads and does not say who made a socket, the stamps alone tell the caller
+// from others.
 //
 // Descriptors: what a [Request] names is lent for the call. A [Worker] gives
 // its pidfd once. The caller has one socket for each waiter; all of it is
@@ -50,6 +52,7 @@
 //     out and calls [Serve].
 //  2. It ends with 125 if the kernel calls this execution privileged
 //     (AT_SECURE), or if descriptor 3 is no socket that its parent has made.
+//     (Where the kernel does not say who made it, step 9 finds out.)
 //  3. It asks the kernel to stamp each message with the sender's process and
 //     user, closes what it has inherited, and takes its name.
 //  4. It takes down what the kernel says about the caller: ids, groups,
@@ -63,8 +66,9 @@
 //  7. It says "ready".
 //  8. A thread receives one request. If no other thread is left to receive,
 //     another one is made, up to eight.
-//  9. A stamp of another process, or a message that makes no sense, ends the
-//     waiter with 122. Nothing is known about the other end then.
+//  9. A stamp of another process (where the kernel stamps with threads, of
+//     none of the caller's), or a message that makes no sense, ends the waiter
+//     with 122. Nothing is known about the other end then.
 //  10. What the kernel says about the caller is compared with step 4. Is
 //     anything different, the answer is "stale", and nothing is started: the
 //     caller starts a new waiter, and this one goes on reporting those it has.
@@ -139,6 +143,10 @@
 //	from the waiter's start          namespaces, cgroup, signal mask, scheduling
 //	                                 policy, I/O priority, out-of-memory score,
 //	                                 securebits, keyrings, timer slack, personality
+//
+// What the kernel does not say about the caller (the umask, before Linux 4.7; in
+// some sandboxes also ignored signals and processors) is from the waiter's start
+// too.
 //
 // For the last group there is Request.Dedicated: such a waiter takes all of it
 // over from the moment of Spawn. The kernel is asked about the caller's main

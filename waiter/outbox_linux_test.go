@@ -29,12 +29,12 @@ func outboxPair(t *testing.T) (o *outbox, other int) {
 // a while: far more than a socket holds, with descriptors in between.
 func TestOutbox_NeverBlocksAndKeepsOrder(t *testing.T) {
 	o, other := outboxPair(t)
-	const n = 5000
+	const n, size = 5000, 100 // of which a socket holds some 200 KiB, or 10 messages
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
 		for i := range n {
-			a := answer{msg: binary.LittleEndian.AppendUint32(nil, uint32(i))}
+			a := answer{msg: binary.LittleEndian.AppendUint32(make([]byte, 0, size), uint32(i))[:size]}
 			if i%50 == 0 {
 				fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 				if err != nil {
@@ -54,10 +54,10 @@ func TestOutbox_NeverBlocksAndKeepsOrder(t *testing.T) {
 	if !o.behind.Load() {
 		t.Fatal("the socket has held everything: the test shows nothing")
 	}
-	buf, oob := make([]byte, 8), make([]byte, unix.CmsgSpace(4))
+	buf, oob := make([]byte, size), make([]byte, unix.CmsgSpace(4))
 	for i := range n {
 		k, oobn, _, err := recvmsg(other, buf, oob, 0)
-		if err != nil || k != 4 || binary.LittleEndian.Uint32(buf) != uint32(i) {
+		if err != nil || k != size || binary.LittleEndian.Uint32(buf) != uint32(i) {
 			t.Fatalf("message %d: %x, %v", i, buf[:k], err)
 		}
 		fds, err := rights(oob[:oobn])

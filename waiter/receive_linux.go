@@ -19,7 +19,7 @@ type message struct {
 	wire.Header
 	payload []byte
 	fds     []int
-	from    unix.Ucred // the kernel's stamp
+	from    unix.Ucred // the caller, with the ids of the kernel's stamp
 	// full says that descriptors are missing: our table has no room for them.
 	full bool
 }
@@ -32,8 +32,8 @@ var errProtocol = errors.New("protocol violation")
 func (t *thread) next() (message, error) {
 	for {
 		n, oobn, flags, err := t.receive(t.buf, t.oob)
-		if err != nil || n == 0 && oobn == 0 {
-			return message{}, io.EOF // an empty message would have a stamp
+		if err != nil || n == 0 && fromNobody(t.oob[:oobn]) {
+			return message{}, io.EOF
 		}
 		m, err := t.parse(t.buf[:n], t.oob[:oobn], flags)
 		if err == nil {
@@ -49,10 +49,10 @@ func (t *thread) parse(msg, oob []byte, flags int) (message, error) {
 	m := message{fds: fds, full: flags&unix.MSG_CTRUNC != 0}
 	switch {
 	case err != nil:
-	case stamp == nil || stamp.Pid != t.caller.Pid || flags&unix.MSG_TRUNC != 0:
+	case stamp == nil || !t.isCaller(stamp.Pid) || flags&unix.MSG_TRUNC != 0:
 		err = errProtocol
 	default:
-		m.from = *stamp
+		m.from = unix.Ucred{Pid: t.caller.Pid, Uid: stamp.Uid, Gid: stamp.Gid}
 		m.Header, m.payload, err = wire.Parse(msg)
 	}
 	if err == nil && m.Kind != wire.Spawn && (m.Kind != wire.Signal || len(fds) > 0) {

@@ -50,7 +50,7 @@ var sandboxed = testutil.Helper("caller in a sandbox", func(args []string) int {
 	}
 	err := forbid(errno, calls...)
 	if err == nil {
-		err = useSandboxed(args[0] == "one thread")
+		err = useSandboxed(args[0] == "one thread" && havePidFD() == nil)
 	}
 	if err != nil {
 		fmt.Println(err)

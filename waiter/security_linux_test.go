@@ -74,6 +74,7 @@ func TestServe_RefusesPrivilegedExecution(t *testing.T) {
 			if err := prepare(exe); err != nil {
 				t.Skipf("the file system does not take it: %v", err)
 			}
+			testutil.NeedPrivilegedExec(t, exe)
 			c := forged(t, exe)
 			c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 			if code := exitCode(t, c); code != role.ExitRefused {
@@ -84,8 +85,10 @@ func TestServe_RefusesPrivilegedExecution(t *testing.T) {
 }
 
 // TestServe_RefusesAStranger plays the role for a process that is not the
-// parent: a shell is between.
+// parent: a shell is between. (Where nobody says who made the socket the waiter
+// hears that from the first message: see [hostile].)
 func TestServe_RefusesAStranger(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	c := forged(t, "/bin/sh")
 	c.Args = []string{"sh", "-c", `"$0" & wait $!`, testutil.Exe()}
 	if code := exitCode(t, c); code != role.ExitRefused {
@@ -216,9 +219,15 @@ func TestServe_FullTable(t *testing.T) {
 
 var fullTable = testutil.Helper("caller whose waiter has no room", func([]string) int {
 	// The waiter inherits the limit; what the caller has open already stays.
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer null.Close()
 	var files []uintptr
 	for range 120 {
-		files = append(files, 1)
+		files = append(files, uintptr(fdOf(null)))
 	}
 	if err := syscall.Setrlimit(unix.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 64, Max: 64}); err != nil {
 		fmt.Println(err)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/peer"
 	"github.com/seed-cb702d51/tfork-go/internal/role"
 	"github.com/seed-cb702d51/tfork-go/internal/sys"
 	"github.com/seed-cb702d51/tfork-go/internal/wire"
@@ -25,7 +26,10 @@ type env struct {
 	pidfd   func(pid int) (int, error)
 	wait    func(idType, id, options int) (sys.Waited, error)
 	kill    func(pid int, sig syscall.Signal) error
-	exit    func(code int)
+	// thread tells whether a thread is the caller's; nil where the kernel
+	// stamps messages with processes.
+	thread func(tid int32) bool
+	exit   func(code int)
 }
 
 // server is a waiter: the state that its threads share.
@@ -95,9 +99,10 @@ func setUp(fd int) (code int, err error) {
 }
 
 // checkSocket refuses everything but a socket whose other end was made by our
-// parent, and makes the kernel stamp what comes through it.
+// parent, and makes the kernel stamp what comes through it. Where the kernel
+// does not tell who made it, the stamps alone say whom we serve.
 func checkSocket(fd int) error {
-	peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	maker, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 	if err != nil {
 		return os.NewSyscallError("getsockopt", err)
 	}
@@ -105,8 +110,8 @@ func checkSocket(fd int) error {
 	if err != nil {
 		return os.NewSyscallError("getsockopt", err)
 	}
-	if parent := unix.Getppid(); int(peer.Pid) != parent || kind != unix.SOCK_SEQPACKET {
-		return fmt.Errorf("socket of type %d from process %d, parent is %d", kind, peer.Pid, parent)
+	if parent := unix.Getppid(); int(maker.Pid) != parent && !peer.StampsThreads() || kind != unix.SOCK_SEQPACKET {
+		return fmt.Errorf("socket of type %d from process %d, parent is %d", kind, maker.Pid, parent)
 	}
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
 		return os.NewSyscallError("setsockopt", err)
@@ -172,6 +177,7 @@ func systemEnv(fd int) env {
 		pidfd:   func(pid int) (int, error) { return unix.PidfdOpen(pid, 0) },
 		wait:    sys.WaitID,
 		kill:    syscall.Kill,
+		thread:  callersThread(fd, ppid),
 		exit:    exitGroup,
 	}
 }

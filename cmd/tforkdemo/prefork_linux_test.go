@@ -48,6 +48,7 @@ func startDemoIn(t *testing.T, base string, args ...string) *served {
 // startDemoAs starts it in a way of the test's own.
 func startDemoAs(t *testing.T, base string, how func(*exec.Cmd), args ...string) *served {
 	t.Helper()
+	testutil.NeedPeerCredentials(t)
 	bin := demoDir(t)
 	d := &served{t: t, bin: filepath.Join(bin, "tforkdemo"), base: base, log: filepath.Join(bin, "log")}
 	d.env = append(demoEnv(bin), "XDG_RUNTIME_DIR="+base)

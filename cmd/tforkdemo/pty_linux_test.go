@@ -4,6 +4,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/creack/pty"
 
@@ -29,8 +33,44 @@ type session struct {
 	out strings.Builder
 }
 
+// terminalWorks tells whether a program on a terminal finds that here, Ctrl-C ends
+// it, and the end of the last program ends the terminal.
+var terminalWorks = sync.OnceValue(func() error {
+	c := exec.Command("/bin/sh", "-c", ": </dev/tty && echo ready; exec sleep 1000")
+	tty, err := pty.Start(c)
+	if err != nil {
+		return err
+	}
+	defer tty.Close()
+	brief := testutil.Scaled(5 * time.Second)
+	err = tty.SetReadDeadline(time.Now().Add(brief))
+	if err == nil {
+		_, err = tty.Read(make([]byte, 1))
+	}
+	if err == nil {
+		_, err = tty.WriteString(ctrlC)
+	}
+	overdue := time.AfterFunc(brief, func() { c.Process.Kill() })
+	defer overdue.Stop()
+	c.Wait()
+	if err != nil {
+		return err
+	}
+	if ws, ok := c.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGINT {
+		return fmt.Errorf("Ctrl-C does not end a program, or it cannot open /dev/tty: %v", c.ProcessState)
+	}
+	tty.SetReadDeadline(time.Now().Add(brief))
+	if _, err := io.Copy(io.Discard, tty); errors.Is(err, os.ErrDeadlineExceeded) {
+		return errors.New("a terminal does not end with its last program")
+	}
+	return nil
+})
+
 // onTerminal starts tforkdemo there, as the leader of the foreground group.
 func onTerminal(t *testing.T, args ...string) *session {
+	if err := terminalWorks(); err != nil {
+		t.Skip(err)
+	}
 	bin := demoDir(t)
 	s := &session{t: t, cmd: exec.Command(filepath.Join(bin, "tforkdemo"), args...), done: make(chan struct{})}
 	s.cmd.Env = append(os.Environ(), demoEnv(bin)...)

@@ -56,6 +56,10 @@ func TestScripts(t *testing.T) {
 				return has("5.4", pidfd.HaveSet)
 			case "exitinfo":
 				return has("6.15", pidfd.HaveExitInfo)
+			case "comm":
+				return has("2.6.33", testutil.HaveComm)
+			case "peers":
+				return has(testutil.PeersSince, testutil.HavePeers)
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/peer"
 )
 
 // MissingKey names the environment variable that turns [NeedFeature]'s failure
@@ -31,6 +35,41 @@ func NeedFeature(t testing.TB, since string, have func() error) {
 	default:
 		t.Skip(err)
 	}
+}
+
+// NeedPeerCredentials skips the test where the kernel does not say which process
+// is at the other end of a unix socket.
+func NeedPeerCredentials(t testing.TB) {
+	t.Helper()
+	NeedFeature(t, PeersSince, HavePeers)
+}
+
+// PeersSince is the first kernel of which [HavePeers] is true.
+const PeersSince = "2.6"
+
+// HavePeers tells whether the kernel says which process is at the other end of a
+// unix socket.
+func HavePeers() error {
+	if peer.StampsThreads() {
+		return fmt.Errorf("the process at the other end of a socket (SO_PEERCRED): %w", errors.ErrUnsupported)
+	}
+	return nil
+}
+
+// Told tells whether /proc/PID/status has a line with this key here.
+func Told(key string) bool { return strings.Contains(ReadFile("/proc/self/status"), "\n"+key+":\t") }
+
+// NeedSubreaper skips the test where a process cannot become the one that orphans
+// below it come to.
+func NeedSubreaper(t testing.TB) {
+	t.Helper()
+	NeedFeature(t, "3.4", func() error {
+		var is int32
+		if err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&is)), 0, 0, 0); err != nil {
+			return fmt.Errorf("prctl(PR_SET_CHILD_SUBREAPER): %w: %w", errors.ErrUnsupported, err)
+		}
+		return nil
+	})
 }
 
 // KernelAtLeast compares the running kernel's version with "MAJOR.MINOR". Only

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/peer"
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
 )
 
@@ -35,6 +36,9 @@ type dir struct {
 
 // openDir is the supervisor's way in: make, check, lock, clear.
 func openDir(path string, wait time.Duration) (*dir, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("runtime directory: %w", err)
 	}
@@ -93,6 +97,9 @@ func removeDir(path string) error {
 
 // attachDir is everybody else's: the directory must be there.
 func attachDir(path string) (*dir, error) {
+	if err := supported(); err != nil {
+		return nil, err
+	}
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("runtime directory: %w", err)
@@ -102,6 +109,16 @@ func attachDir(path string) (*dir, error) {
 		return nil, fmt.Errorf("runtime directory: %w", err)
 	}
 	return &dir{path: path, at: at}, nil
+}
+
+// supported tells why there can be no names here. Where the kernel takes whoever
+// asks for the other end of a socket, the asker's pid would pass for the pids of
+// the server's processes, and everybody for the user that may ask.
+func supported() error {
+	if peer.StampsThreads() {
+		return fmt.Errorf("runtime directory: the process at the other end of a socket (SO_PEERCRED): %w", errors.ErrUnsupported)
+	}
+	return nil
 }
 
 // private refuses a directory in which others could put sockets.

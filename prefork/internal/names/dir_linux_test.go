@@ -27,6 +27,7 @@ const patience = 30 * time.Second
 // tempDir is a directory that only its owner may write to, whatever the umask.
 func tempDir(t testing.TB) string {
 	t.Helper()
+	testutil.NeedPeerCredentials(t)
 	path := filepath.Join(t.TempDir(), "run")
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
@@ -303,6 +304,7 @@ func TestServe_StampsThePidOfWhoServes(t *testing.T) {
 }
 
 func TestOpen_Refuses(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	path := tempDir(t)
 	if err := os.Chmod(path, 0o777); err != nil {
 		t.Fatal(err)
@@ -323,6 +325,7 @@ func TestOpen_Refuses(t *testing.T) {
 }
 
 func TestDir_LongPath(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	path := filepath.Join(tempDir(t), strings.Repeat("long", 50), strings.Repeat("path", 50))
 	d := open(t, path)
 	serve(t, d, "prefork-worker-echo-0", "here")
@@ -333,6 +336,7 @@ func TestDir_LongPath(t *testing.T) {
 
 // TestDir_DiskFull needs a file system of its own, which only root may mount.
 func TestDir_DiskFull(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	path := tempDir(t)
 	if err := unix.Mount("tmpfs", path, "tmpfs", 0, "nr_inodes=3,mode=700"); err != nil {
 		t.Skipf("cannot mount a small file system: %v", err)

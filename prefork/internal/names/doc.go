@@ -19,8 +19,8 @@
 // It is not a discovery service: names are of one machine and one directory.
 //
 // Kernel needs: unix sockets with SO_PEERCRED; renameat2 with RENAME_EXCHANGE
-// (Linux 3.15) is used where the file system has it. Elsewhere every call
-// returns an error that is errors.ErrUnsupported.
+// (Linux 3.15) is used where the file system has it. Without the former,
+// and elsewhere, every call returns an error that is errors.ErrUnsupported.
 //
 // Descriptors: a [Dir] owns the directory's and, in the supervisor, the lock's;
 // [Dir.Bind] gives the socket away.

@@ -17,6 +17,7 @@ import (
 // TestPrune_NeverTheNextOne: file systems give the number of a file that is gone
 // to the next one.
 func TestPrune_NeverTheNextOne(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	d := open(t, tempDir(t))
 	for range 20 {
 		dead, err := d.Bind("prefork-master-dead")
@@ -44,6 +45,7 @@ func TestPrune_NeverTheNextOne(t *testing.T) {
 }
 
 func TestRemove_OnlyWhatACrashLeft(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	path := tempDir(t)
 	if err := Remove(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a directory of nobody: %v", err)
@@ -82,6 +84,7 @@ func TestRemove_OnlyWhatACrashLeft(t *testing.T) {
 // TestRemove_NotOfAnotherUser: who owns the directory could have put a link in
 // the place of the lock.
 func TestRemove_NotOfAnotherUser(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	path := tempDir(t)
 	target := filepath.Join(t.TempDir(), "target")
 	os.WriteFile(target, []byte("precious"), 0o600)

@@ -159,7 +159,7 @@ func acceptQuestions(ctx context.Context, ln net.Listener, h Handler, all *sync.
 func answer(c *net.UnixConn, h Handler) {
 	c.SetDeadline(time.Now().Add(serveTimeout))
 	reply := message.Text(message.Refuse, "only the user that runs the server, and root, may ask")
-	if cred, err := peer(c); err == nil && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid()) {
+	if cred, err := otherEnd(c); err == nil && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid()) {
 		q, err := message.Read(c)
 		if err != nil {
 			return
@@ -169,8 +169,8 @@ func answer(c *net.UnixConn, h Handler) {
 	message.Write(c, reply)
 }
 
-// peer asks the kernel who is at the other end.
-func peer(c *net.UnixConn) (*unix.Ucred, error) {
+// otherEnd asks the kernel who is at the other end.
+func otherEnd(c *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func (d *dir) ask(name string, q message.Message, timeout time.Duration) (a mess
 		return a, 0, fmt.Errorf("%s: %w", name, ErrNoAnswer)
 	}
 	defer c.Close()
-	cred, err := peer(c)
+	cred, err := otherEnd(c)
 	if err != nil {
 		return a, 0, err
 	}
