@@ -4,6 +4,8 @@
 package prefork
 
 import (
+	"errors"
+	"flag"
 	"os"
 	"testing"
 
@@ -25,5 +27,9 @@ func TestMain(m *testing.M) {
 	}
 	// Race-built processes sleep for a second at exit, also the roles.
 	os.Setenv("GORACE", "atexit_sleep_ms=0")
+	// An example cannot skip itself where there are no servers.
+	if _, err := Processes(os.TempDir()); errors.Is(err, errors.ErrUnsupported) {
+		flag.Set("test.skip", "^Example")
+	}
 	testutil.Main(m, tfork.Dispatch, tfork.CloseIdle)
 }
