@@ -32,8 +32,8 @@ type fault struct {
 
 // faults are the system calls of a start and of waiting, of CloseIdle and of
 // the waiter, as strace shows them. Not among them are those without which the
-// Go runtime ends the program (futex, mmap, epoll_create1, epoll_pwait,
-// rt_sigaction, write to its eventfd), those that cannot fail (getppid, gettid),
+// Go runtime ends the program (futex, mmap, epoll_pwait, rt_sigaction, write to
+// its eventfd), those that cannot fail (getppid, gettid),
 // close, which cannot fail without effect, and read: without it syscall.ForkExec
 // takes a program that runs for one that has failed, and waits for its end.
 var faults = []fault{
@@ -46,6 +46,8 @@ var faults = []fault{
 	{"dup3", unix.SYS_DUP3, unix.EMFILE},
 	{"chdir", unix.SYS_CHDIR, unix.EACCES},
 	{"prlimit64", unix.SYS_PRLIMIT64, unix.EPERM},
+	{"epoll_create1", unix.SYS_EPOLL_CREATE1, unix.EMFILE},
+	{"eventfd2", unix.SYS_EVENTFD2, unix.ENFILE},
 	{"epoll_ctl", unix.SYS_EPOLL_CTL, unix.ENOSPC},
 	{"waitid", unix.SYS_WAITID, unix.EPERM},
 	{"pidfd_open", unix.SYS_PIDFD_OPEN, unix.EMFILE},
