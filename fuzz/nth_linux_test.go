@@ -124,6 +124,9 @@ var nthCall = testutil.Helper(nthName, func(args []string) int {
 	}
 	time.AfterFunc(testutil.Scaled(4*patience), func() { panic("hangs") })
 	debug.SetGCPercent(-1) // must not wait for a thread that waits for us
+	// A thread that forks keeps its processor until the child has executed its
+	// program; and that may be waiting for our verdict.
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	w, c := wayNamed(args[0]), &counter{fault: findFault(args[1])}
 	warmThreads()
 	if err := works(w); err != nil {
