@@ -302,6 +302,9 @@ var (
 		`Wait: tfork: exit status is lost: the waiter is gone without telling how the worker ended, output .*`,
 		`Wait: tfork: exit status is lost: pidfd: process has ended, its exit status cannot be known: .*`,
 		`Start: start of a waiter: the network poller does not take its socket .*`,
+		// Fewer descriptors are allowed than all of the user's processes have on
+		// their way in sockets (unix(7)).
+		`Start: request to the waiter: sendmsg: too many references: cannot splice`,
 	}
 )
 
