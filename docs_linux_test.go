@@ -5,6 +5,7 @@ package tforkgo_test
 
 import (
 	"fmt"
+	"go/ast"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,5 +119,45 @@ func TestDocs_CommandsOfTheDemoRun(t *testing.T) {
 		if out, err := exec.Command(demo, strings.Fields(line)[1:]...).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", line, err, out)
 		}
+	}
+}
+
+// testCommand is a go test of some tests, in some packages of the module.
+var testCommand = regexp.MustCompile(`go test ([^` + "`" + `\n|]*)`)
+
+// TestDocs_TestsThatAreRunExist: each part of a pattern after -run is a test of
+// one of the packages that the command names.
+func TestDocs_TestsThatAreRunExist(t *testing.T) {
+	functions := map[string][]string{}
+	for _, s := range sources(t) {
+		for _, d := range s.file.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && s.test() {
+				functions["./"+s.pkg()] = append(functions["./"+s.pkg()], f.Name.Name)
+			}
+		}
+	}
+	found := 0
+	for name, text := range docs(t) {
+		for _, m := range testCommand.FindAllStringSubmatch(strings.ReplaceAll(text, "|", "\x00"), -1) {
+			args := strings.Fields(m[1])
+			run := slices.Index(args, "-run") + 1
+			if run == 0 || run == len(args) {
+				continue
+			}
+			var tests []string
+			for _, arg := range args {
+				tests = append(tests, functions[arg]...)
+			}
+			for part := range strings.SplitSeq(strings.Trim(args[run], "'"), "\x00") {
+				found++
+				is := regexp.MustCompile(part)
+				if !slices.ContainsFunc(tests, func(f string) bool { return strings.HasPrefix(f, "Test") && is.MatchString(f) }) {
+					t.Errorf("%s: %s: no test is %q", name, m[0], part)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no such command in the documents")
 	}
 }

@@ -48,17 +48,29 @@ func TestFunctions_StayWithinBudget(t *testing.T) {
 		if s.test() {
 			limit = maxTestFuncLines
 		}
+		within := func(n ast.Node, name string) {
+			if lines := length(n); lines > limit {
+				t.Errorf("%s:%d: %s has %d lines, more than %d", s.name, line(n), name, lines, limit)
+			}
+		}
 		for _, d := range s.file.Decls {
 			f, ok := d.(*ast.FuncDecl)
-			if !ok || beyondBudget[s.pkg()+"."+f.Name.Name] != "" {
+			if ok && beyondBudget[s.pkg()+"."+f.Name.Name] != "" {
 				continue
+			} else if ok {
+				within(f, f.Name.Name)
+				if n := f.Type.Params.NumFields(); n > maxParams {
+					t.Errorf("%s:%d: %s has %d parameters: make a struct of them", s.name, line(f), f.Name.Name, n)
+				}
 			}
-			if n := length(f); n > limit {
-				t.Errorf("%s:%d: %s has %d lines, more than %d", s.name, line(f), f.Name.Name, n, limit)
-			}
-			if n := f.Type.Params.NumFields(); n > maxParams {
-				t.Errorf("%s:%d: %s has %d parameters: make a struct of them", s.name, line(f), f.Name.Name, n)
-			}
+			// One without a name has the same budget, also where no function is
+			// around it: what a test binary plays, a table's steps.
+			ast.Inspect(d, func(n ast.Node) bool {
+				if lit, ok := n.(*ast.FuncLit); ok {
+					within(lit, "a function")
+				}
+				return true
+			})
 		}
 	}
 }
@@ -135,8 +147,14 @@ func undocumentedIn(t *testing.T, s source, d *ast.GenDecl) {
 			if spec.Name.IsExported() && spec.Doc == nil && !alone {
 				t.Errorf("%s:%d: %s has no comment", s.name, line(spec), spec.Name.Name)
 			}
-			if fields, ok := spec.Type.(*ast.StructType); ok && spec.Name.IsExported() && s.library() {
-				undocumentedFields(t, s, spec.Name.Name, fields)
+			if !spec.Name.IsExported() || !s.library() {
+				continue
+			}
+			switch typ := spec.Type.(type) {
+			case *ast.StructType:
+				undocumentedFields(t, s, spec.Name.Name, typ.Fields)
+			case *ast.InterfaceType:
+				undocumentedFields(t, s, spec.Name.Name, typ.Methods)
 			}
 		case *ast.ValueSpec:
 			exported := slices.ContainsFunc(spec.Names, (*ast.Ident).IsExported)
@@ -147,12 +165,12 @@ func undocumentedIn(t *testing.T, s source, d *ast.GenDecl) {
 	}
 }
 
-// undocumentedFields checks the fields that users see. A comment covers the
-// fields on the lines right below it.
-func undocumentedFields(t *testing.T, s source, name string, fields *ast.StructType) {
+// undocumentedFields checks the fields, or methods of an interface, that users
+// see. A comment covers those on the lines right below it.
+func undocumentedFields(t *testing.T, s source, name string, fields *ast.FieldList) {
 	t.Helper()
 	covered := token.Pos(0)
-	for _, f := range fields.Fields.List {
+	for _, f := range fields.List {
 		below := covered != 0 && line(f) == fset.Position(covered).Line+1
 		if f.Doc != nil || f.Comment != nil || below {
 			covered = f.End()
@@ -161,7 +179,7 @@ func undocumentedFields(t *testing.T, s source, name string, fields *ast.StructT
 		covered = 0
 		for _, n := range f.Names {
 			if n.IsExported() {
-				t.Errorf("%s:%d: field %s.%s has no comment", s.name, line(f), name, n.Name)
+				t.Errorf("%s:%d: %s.%s has no comment", s.name, line(f), name, n.Name)
 			}
 		}
 	}

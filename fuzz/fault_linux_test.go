@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"runtime"
@@ -32,10 +33,9 @@ type fault struct {
 
 // faults are the system calls of a start and of waiting, of CloseIdle and of
 // the waiter, as strace shows them. Not among them are those without which the
-// Go runtime ends the program (futex, mmap, epoll_create1, epoll_pwait,
-// rt_sigaction, write to its eventfd), those that cannot fail (getppid, gettid),
-// close, which cannot fail without effect, and read: without it syscall.ForkExec
-// takes a program that runs for one that has failed, and waits for its end.
+// Go runtime ends the program (futex, mmap, epoll_pwait, rt_sigaction, write to
+// its eventfd), those that cannot fail (getppid, gettid), and close, which cannot
+// fail without effect.
 var faults = []fault{
 	{"openat", unix.SYS_OPENAT, unix.EMFILE},
 	{"pipe2", unix.SYS_PIPE2, unix.ENFILE},
@@ -46,6 +46,8 @@ var faults = []fault{
 	{"dup3", unix.SYS_DUP3, unix.EMFILE},
 	{"chdir", unix.SYS_CHDIR, unix.EACCES},
 	{"prlimit64", unix.SYS_PRLIMIT64, unix.EPERM},
+	{"epoll_create1", unix.SYS_EPOLL_CREATE1, unix.EMFILE},
+	{"eventfd2", unix.SYS_EVENTFD2, unix.ENFILE},
 	{"epoll_ctl", unix.SYS_EPOLL_CTL, unix.ENOSPC},
 	{"waitid", unix.SYS_WAITID, unix.EPERM},
 	{"pidfd_open", unix.SYS_PIDFD_OPEN, unix.EMFILE},
@@ -77,7 +79,13 @@ var faults = []fault{
 	{"prctl", unix.SYS_PRCTL, unix.EPERM},
 }
 
+// faultyRead is for who can tell one read from the other: see ours.
+var faultyRead = fault{"read", unix.SYS_READ, unix.EIO}
+
 func findFault(name string) fault {
+	if name == faultyRead.name {
+		return faultyRead
+	}
 	return faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == name })]
 }
 
@@ -185,6 +193,34 @@ func attempt(w way) (outcome string) {
 	return fmt.Sprintf("Wait: %v, output %q", err, out)
 }
 
+// echoName is a worker function that does what busyCommand's program does, if it
+// has been given all of its payload.
+const echoName = "echo"
+
+func echo(w *tfork.Worker) int {
+	if !bytes.Equal(w.Payload, largePayload) {
+		return 1
+	}
+	io.Copy(os.Stdout, os.Stdin)
+	return 7
+}
+
+// largePayload is mapped, not copied, by the worker.
+var largePayload = bytes.Repeat([]byte("tfork"), 100_000)
+
+// attemptFunc is attempt with a worker function.
+func attemptFunc(w way) (outcome string) {
+	like := w.make(nil, "").(ourCmd)
+	c, out := tfork.Func(echoName), new(bytes.Buffer)
+	c.Strategy, c.Dedicated, c.Payload = like.Strategy, like.Dedicated, largePayload
+	c.Stdin, c.Stdout, c.ExtraFiles = strings.NewReader("hello"), out, []*os.File{os.Stderr, nil}
+	if err := c.Start(); err != nil {
+		return "Start: " + err.Error()
+	}
+	err := c.Wait()
+	return fmt.Sprintf("Wait: %v, output %q", err, out)
+}
+
 // faultyStarts makes each system call fail in turn on the thread that starts a
 // worker, in one process.
 var faultyStarts = testutil.Helper("faulty starts", func(args []string) int {
@@ -201,19 +237,19 @@ var faultyStarts = testutil.Helper("faulty starts", func(args []string) int {
 		if f.name == "waitid" && w.name == direct.name {
 			continue // nobody could reap anything
 		}
-		// The waiter is there already in the second round: it has no fault.
-		for _, warm := range []bool{false, true} {
-			if warm && (works(w) != nil || w.name == direct.name) {
+		// The waiter is there already in the later rounds: it has no fault.
+		for _, r := range rounds {
+			if !slices.Contains(r.ways, w.name) || r.warm && works(w) != nil {
 				continue
 			}
 			outcome := ""
-			if err := f.onFaultyThread(func() { outcome = attempt(w) }); err != nil {
+			if err := f.onFaultyThread(func() { outcome = r.attempt(w) }); err != nil {
 				fmt.Println("cannot inject:", err)
 				return 3
 			}
 			left := leftovers(before, goroutines)
 			next := works(w)
-			fmt.Printf("%s %v (waiter there: %v): %s\n", f.name, f.errno, warm, outcome)
+			fmt.Printf("%s %v (%s): %s\n", f.name, f.errno, r.name, outcome)
 			if left != "" || next != nil || !named(f, outcome) {
 				code = 1
 				fmt.Printf("\tWRONG: left %q, next start: %v\n", left, next)
@@ -224,6 +260,20 @@ var faultyStarts = testutil.Helper("faulty starts", func(args []string) int {
 	return code
 })
 
+// rounds are the kinds of workers, and whether their waiter is there already.
+// A waiter is started for a function as it is for a program.
+var rounds = []struct {
+	name    string
+	ways    []string
+	warm    bool
+	attempt func(way) string
+}{
+	{"program", []string{direct.name, shared.name, dedicated.name}, false, attempt},
+	{"program, waiter there", []string{shared.name, dedicated.name}, true, attempt},
+	{"function", []string{direct.name}, false, attemptFunc},
+	{"function, waiter there", []string{shared.name}, true, attemptFunc},
+}
+
 // trueEnds and namedErrors are all that may come of a start under a fault. %s is
 // the fault's own errno.
 var (
@@ -233,6 +283,8 @@ var (
 		// fork.
 		`Wait: exit status 127, output ""`,
 		`Wait: exit status 2, output ""`,
+		// A function cannot be run, and says why to its standard error.
+		`Wait: exit status 125, output ""`,
 	}
 	namedErrors = []string{
 		`Start: .*%s`,
@@ -250,6 +302,9 @@ var (
 		`Wait: tfork: exit status is lost: the waiter is gone without telling how the worker ended, output .*`,
 		`Wait: tfork: exit status is lost: pidfd: process has ended, its exit status cannot be known: .*`,
 		`Start: start of a waiter: the network poller does not take its socket .*`,
+		// Fewer descriptors are allowed than all of the user's processes have on
+		// their way in sockets (unix(7)).
+		`Start: request to the waiter: sendmsg: too many references: cannot splice`,
 	}
 )
 

@@ -31,7 +31,9 @@ type spec struct {
 	StdinBytes     int
 	OutBytes       int
 	ErrBytes       int
-	End            string // what the script does last
+	Tells          bool   // the script writes its environment and directory
+	Reads          string // what it does with its input
+	End            string // what it does last
 
 	Context string
 	Cancel  string
@@ -41,20 +43,42 @@ type spec struct {
 	After   []string // misuse after the end
 }
 
-// The kinds. The first one of each is what rapid shrinks to.
-var (
-	programKinds = []string{
-		"script", "script", "script", "pause", "pause", "/bin/true", "true", "missing-program", "./missing", "./data",
-		"./sub", "./garbage", "./script", "./loop", "./exit3", "./exit7", "", "/bin/tr\x00ue",
+// kinds are what a field is drawn from. The odd ones, most of which keep a
+// command from being started, are drawn seldom: else hardly any ever would be.
+// The first one is what rapid shrinks to.
+type kinds struct{ usual, odd []string }
+
+func (k kinds) draw(t *rapid.T, label string) string {
+	if rapid.IntRange(0, 9).Draw(t, label+": odd") == 9 {
+		return rapid.SampledFrom(k.odd).Draw(t, label)
 	}
-	argKinds     = []string{"a", "", "b c", "\xff", "a\x00b", "-", "$0", "\n"}
-	envKinds     = []string{"A=1", "A=2", "A", "", "=x", "=x=1", "=", "PWD=/p", "B=\x00", "\x00", "é=ü", "A=", "PATH=/none", "\xff=\xff"}
-	dirKinds     = []string{"", "", "", "sub", "/", "missing", "data", "sub/../sub", "loop", "a\x00"}
-	extraKinds   = []string{"nil", "data", "closed", "pipe", "stderr"}
-	stdinKinds   = []string{"none", "bytes", "bytes", "fails", "file", "closed", "nil file", "pipe", "pipe left", "pipe closed"}
-	outputKinds  = []string{"none", "buffer", "buffer", "file", "closed", "nil file", "pipe", "pipe closed", "incomparable", "full"}
-	endKinds     = []string{"exit 0", "exit 1", "exit 255", "kill -TERM $$", "kill -KILL $$", "ulimit -c 0; kill -SEGV $$", "kill -34 $$", "exec ./exit3", "cd /; exit 9"}
-	contextKinds = []string{"none", "none", "background", "live", "done", "past", "ends"}
+	return rapid.SampledFrom(k.usual).Draw(t, label)
+}
+
+func (k kinds) some(t *rapid.T, label string, most int) (drawn []string) {
+	for range rapid.IntRange(0, most).Draw(t, label) {
+		drawn = append(drawn, k.draw(t, label))
+	}
+	return drawn
+}
+
+var (
+	programKinds = kinds{
+		[]string{"script", "script", "script", "pause", "./exit3"},
+		[]string{
+			"/bin/true", "true", "missing-program", "./missing", "./data",
+			"./sub", "./garbage", "./script", "./loop", "./exit7", "", "/bin/tr\x00ue",
+		},
+	}
+	argKinds     = kinds{[]string{"a", "", "b c", "\xff", "-", "$0", "\n"}, []string{"a\x00b"}}
+	envKinds     = kinds{[]string{"A=1", "A=2", "A", "", "=x", "=x=1", "=", "PWD=/p", "é=ü", "A=", "\xff=\xff"}, []string{"PATH=/none", "B=\x00", "\x00"}}
+	dirKinds     = kinds{[]string{"", "", "", "sub", "/", "sub/../sub"}, []string{"missing", "data", "loop", "a\x00"}}
+	extraKinds   = kinds{[]string{"nil", "data", "pipe", "stderr"}, []string{"closed"}}
+	stdinKinds   = kinds{[]string{"none", "bytes", "bytes", "fails", "file", "pipe", "pipe left", "pipe closed"}, []string{"closed", "nil file"}}
+	outputKinds  = kinds{[]string{"none", "buffer", "buffer", "file", "pipe", "pipe closed", "pipe part", "incomparable", "full"}, []string{"closed", "nil file"}}
+	readsKinds   = []string{"discards", "echoes", "nothing", "closes"}
+	endKinds     = []string{"exit 0", "exit 1", "exit 255", "kill -TERM $$", "kill -KILL $$", "ulimit -c 0; kill -SEGV $$", "kill -34 $$", "exec ./exit3", "cd /; exit 9", "exec >&- 2>&-; exit 4"}
+	contextKinds = kinds{[]string{"none", "none", "background", "live", "ends"}, []string{"done", "past"}}
 	cancelKinds  = []string{"default", "nil", "fails", "done", "term", "nothing"}
 	delayKinds   = []string{"none", "none", "long", "short"}
 	methodKinds  = []string{"Run", "Start", "Output", "CombinedOutput"}
@@ -72,15 +96,19 @@ func drawSpec(t *rapid.T) spec {
 	}
 	size := func(label string) int { return rapid.SampledFrom(sizeKinds).Draw(t, label) }
 	s := spec{
-		Program: pick("program", programKinds), Args: some("args", argKinds, 3), NoArgs: rapid.IntRange(0, 19).Draw(t, "no args") == 19,
-		Dir: pick("dir", dirKinds), Extra: some("extra", extraKinds, 4),
-		Stdin: pick("stdin", stdinKinds), Stdout: pick("stdout", outputKinds), Stderr: pick("stderr", append(outputKinds, "same", "same")),
-		StdinBytes: size("stdin bytes"), OutBytes: size("out bytes"), ErrBytes: size("err bytes"), End: pick("end", endKinds),
-		Context: pick("context", contextKinds), Cancel: pick("cancel", cancelKinds), Delay: pick("delay", delayKinds),
+		Program: programKinds.draw(t, "program"), Args: argKinds.some(t, "args", 3), NoArgs: rapid.IntRange(0, 19).Draw(t, "no args") == 19,
+		Dir: dirKinds.draw(t, "dir"), Extra: extraKinds.some(t, "extra", 4),
+		Stdin: stdinKinds.draw(t, "stdin"), Stdout: outputKinds.draw(t, "stdout"), Stderr: outputKinds.draw(t, "stderr"),
+		StdinBytes: size("stdin bytes"), OutBytes: size("out bytes"), ErrBytes: size("err bytes"),
+		Tells: rapid.Bool().Draw(t, "tells"), Reads: pick("reads", readsKinds), End: pick("end", endKinds),
+		Context: contextKinds.draw(t, "context"), Cancel: pick("cancel", cancelKinds), Delay: pick("delay", delayKinds),
 		Before: some("before", misuseKinds[:6], 2), Method: pick("method", methodKinds), After: some("after", misuseKinds, 3),
 	}
+	if rapid.IntRange(0, 3).Draw(t, "one output") == 3 {
+		s.Stderr = "same"
+	}
 	if rapid.Bool().Draw(t, "environment of its own") {
-		s.Env = append([]string{}, some("env", envKinds, 6)...)
+		s.Env = append([]string{}, envKinds.some(t, "env", 6)...)
 	}
 	if rapid.IntRange(0, 3).Draw(t, "attributes") == 3 {
 		s.HasSys, s.Sys = true, drawAttributes(t)
@@ -108,6 +136,11 @@ func (s *spec) tame() {
 	}
 	if s.Delay == "short" && (s.Program != "pause" || s.Context != "ends" || s.Stdout == "pipe" || s.Stderr == "pipe") {
 		s.Delay = "long" // a loaded machine may need it, or a reader loses a race
+	}
+	// What the shell itself has to say goes to its standard error: whether that
+	// is closed by then is a race, for its life.
+	if s.Stderr == "pipe part" || s.Stderr == "same" && s.Stdout == "pipe part" {
+		s.Stderr = "pipe"
 	}
 	// The script writes to one stream after the other, and so do we read.
 	if s.Stdout == "pipe" && s.Stderr != "buffer" && s.ErrBytes > 4096 {

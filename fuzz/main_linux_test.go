@@ -32,6 +32,7 @@ func forLong(t *testing.T, w way) {
 
 // register makes the worker functions of these tests known to every process.
 func register() {
+	tfork.Register(echoName, echo)
 	// What the process that runs the tests forgot to close would reach a child
 	// of ours, and not a waiter's: difference "inheritable descriptors".
 	for fd := range testutil.InheritableFDs() {

@@ -45,7 +45,26 @@ type player struct {
 	called  chan struct{} // Cancel was called
 	buffers []*bytes.Buffer
 	stdin   io.WriteCloser
-	readers []io.ReadCloser
+	readers []reader
+}
+
+// reader is our end of an output pipe.
+type reader struct {
+	io.ReadCloser
+	part bool // it is closed before all is read
+}
+
+func (r reader) read(to *trial) {
+	if r.part {
+		b := make([]byte, 10)
+		n, err := io.ReadFull(r, b)
+		to.noteErr("ReadFull "+content(b[:n]), err)
+		to.noteErr("Close", r.Close())
+		return
+	}
+	b, err := io.ReadAll(r)
+	to.noteErr("ReadAll", err)
+	to.note("read", content(b))
 }
 
 func (p *player) program() string {
@@ -55,11 +74,21 @@ func (p *player) program() string {
 	return p.Program
 }
 
-// script reads all of its input if there is an end to that, and writes.
+// script writes what it was given, reads its input if there is an end to that,
+// and writes as much as it shall.
 func (p *player) script() string {
 	var b strings.Builder
-	if p.Stdin == "bytes" || p.Stdin == "pipe" || p.Stdin == "fails" || p.Stdin == "file" {
+	if p.Tells {
+		b.WriteString("/bin/cat /proc/self/environ; /bin/readlink /proc/self/cwd; ")
+	}
+	ends := p.Stdin == "bytes" || p.Stdin == "pipe" || p.Stdin == "fails" || p.Stdin == "file"
+	switch {
+	case p.Reads == "closes":
+		b.WriteString("exec <&-; ")
+	case ends && p.Reads == "discards":
 		b.WriteString("cat >/dev/null; ")
+	case ends && p.Reads == "echoes":
+		b.WriteString("cat; ")
 	}
 	if p.OutBytes > 0 {
 		fmt.Fprintf(&b, "head -c %d /dev/zero; ", p.OutBytes)
@@ -181,13 +210,13 @@ func (p *player) fillOutput(field *io.Writer, kind string, pipe func() (io.ReadC
 		*field = slice{}
 	case "file", "closed", "nil file", "full":
 		*field = p.file(kind)
-	case "pipe", "pipe closed":
+	case "pipe", "pipe closed", "pipe part":
 		r, err := pipe()
 		p.noteErr("pipe", err)
 		if kind == "pipe closed" {
 			p.noteErr("Close", r.Close())
 		} else {
-			p.readers = append(p.readers, r)
+			p.readers = append(p.readers, reader{r, kind == "pipe part"})
 		}
 	}
 }
@@ -224,9 +253,7 @@ func (p *player) run() {
 		p.stdin.Close()
 	}
 	for _, r := range p.readers {
-		b, err := io.ReadAll(r)
-		p.noteErr("ReadAll", err)
-		p.note("read", content(b))
+		r.read(p.trial)
 	}
 	p.noteErr("Wait", p.c.Wait())
 }

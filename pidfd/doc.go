@@ -23,7 +23,8 @@
 // Descriptors: [Open] makes one, [New] takes one, [FD.With] lends it,
 // [FD.GetFD] gives another one away. All are close-on-exec. The descriptor's
 // open file description is made non-blocking, which every duplicate of it
-// shares.
+// shares. The first one of a process needs two more, which stay: they are the
+// network poller of the Go runtime.
 //
 // Concurrency: any number of goroutines may use one [FD], in any mix of calls,
 // [FD.Close] included.

@@ -73,6 +73,10 @@ func nonblocking(fd int) (*FD, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("pidfd: descriptor %d: %w", fd, os.NewSyscallError("fcntl F_SETFL", err))
 	}
+	if err := sys.OpenPoller(); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("pidfd: descriptor %d: %w", fd, err)
+	}
 	return newFD(fd, realKernel), nil
 }
 

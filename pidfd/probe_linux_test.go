@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -229,5 +230,56 @@ func TestHave_CouldNotTellIsAskedAgain(t *testing.T) {
 	c.Env = testutil.HelperEnv(starved)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// firstOne makes the first FD of a process, which has room for a few descriptors
+// only. The Go runtime, which opens its network poller for it, ends the process
+// where it cannot.
+var firstOne = testutil.Helper("first one without descriptors", func(args []string) int {
+	room, _ := strconv.Atoi(args[0])
+	var limit unix.Rlimit
+	unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
+	before := testutil.FDs()
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(3 + room), Max: limit.Max})
+	f, err := Open(os.Getpid())
+	unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	if errors.Is(err, unix.EMFILE) {
+		fmt.Println(err)
+		if after := testutil.FDs(); len(after) != len(before) {
+			fmt.Println("open after the error:", after, "before:", before)
+			return 1
+		}
+		f, err = Open(os.Getpid())
+	}
+	if err == nil {
+		_, err = f.TryWait()
+	}
+	if err != ErrRunning {
+		fmt.Println("the next one:", err)
+		return 1
+	}
+	return 0
+})
+
+func TestOpen_FirstOneWithoutDescriptors(t *testing.T) {
+	needSet(t)
+	var told string
+	for room := range 40 {
+		c := exec.Command(testutil.Exe(), strconv.Itoa(room))
+		c.Env = testutil.HelperEnv(firstOne)
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Errorf("room for %d: %v\n%s", room, err, out)
+		}
+		if len(out) == 0 {
+			break // there were enough
+		}
+		told += string(out)
+	}
+	for _, what := range []string{"pidfd_open", "epoll_create1", "eventfd"} {
+		if !strings.Contains(told, what) {
+			t.Errorf("%s never lacked a descriptor: the test proves less than it says; told was\n%s", what, told)
+		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // lifeline is a pipe that is never written to: every worker function holds its
@@ -51,6 +53,9 @@ type lifelineEnd struct{ file *os.File }
 // reads from: non-blocking suits them all.
 func openLifelineEnd(fd int) (lifelineEnd, error) {
 	unix.CloseOnExec(fd)
+	if err := sys.OpenPoller(); err != nil {
+		return lifelineEnd{}, err
+	}
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return lifelineEnd{}, os.NewSyscallError("fcntl", err)
 	}

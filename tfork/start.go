@@ -5,9 +5,12 @@ package tfork
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"syscall"
+
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // launch is everything that a strategy needs to start one worker. What it
@@ -51,6 +54,11 @@ func (c *Cmd) Start() error {
 func (c *Cmd) start() error {
 	if err := c.check(); err != nil {
 		return err
+	}
+	// Our ends of pipes need it, and so will the wait for the worker: better no
+	// worker than a caller that is ended by its runtime.
+	if err := sys.OpenPoller(); err != nil {
+		return fmt.Errorf("tfork: %w", err)
 	}
 	l, s, err := c.prepare()
 	if err == nil {

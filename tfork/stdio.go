@@ -5,10 +5,13 @@ package tfork
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // stdio appends the worker's descriptors 0, 1 and 2 to fds.
@@ -135,7 +138,7 @@ func (c *Cmd) StdinPipe() (io.WriteCloser, error) {
 	if c.Process != nil {
 		return nil, errors.New("exec: StdinPipe after process started")
 	}
-	pr, pw, err := os.Pipe()
+	pr, pw, err := osPipe()
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +167,7 @@ func (c *Cmd) outputPipe(name string, field *io.Writer) (io.ReadCloser, error) {
 	if c.Process != nil {
 		return nil, errors.New("exec: " + name + "Pipe after process started")
 	}
-	pr, pw, err := os.Pipe()
+	pr, pw, err := osPipe()
 	if err != nil {
 		return nil, err
 	}
@@ -172,4 +175,12 @@ func (c *Cmd) outputPipe(name string, field *io.Writer) (io.ReadCloser, error) {
 	c.childFDs = append(c.childFDs, pw)
 	c.pipes = append(c.pipes, pr)
 	return pr, nil
+}
+
+// osPipe is os.Pipe, with an error where the program's first one would end it.
+func osPipe() (r, w *os.File, err error) {
+	if err := sys.OpenPoller(); err != nil {
+		return nil, nil, fmt.Errorf("tfork: %w", err)
+	}
+	return os.Pipe()
 }

@@ -57,6 +57,9 @@ func launch() (*conn, error) {
 
 // startWaiter starts the process, and returns our end of its socket.
 func startWaiter() (*os.Process, *os.File, error) {
+	if err := sys.OpenPoller(); err != nil {
+		return nil, nil, err
+	}
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, nil, err
@@ -74,6 +77,11 @@ func startWaiter() (*os.Process, *os.File, error) {
 		return nil, nil, err
 	}
 	defer null.Close()
+	// Package os asks once whether there are process descriptors, and takes a
+	// lack of room for a no that holds for ever: for all of this process.
+	if err := sys.Room(); err != nil {
+		return nil, nil, err
+	}
 	marker := role.Role{Kind: role.Waiter, FD: waiterFD}.Marker()
 	proc, err := os.StartProcess(role.Exe, []string{argv0}, &os.ProcAttr{
 		Env:   append([]string{marker}, waiterEnv...),

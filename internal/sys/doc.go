@@ -6,7 +6,8 @@
 // offers in a usable form.
 //
 // Promise: every call here is one system call with its EINTR loop and typed
-// results; nothing is remembered between calls.
+// results, and nothing is remembered between calls; but for [OpenPoller], which
+// is about the Go runtime.
 //
 // It is not a general wrapper: what golang.org/x/sys/unix has is used from
 // there.

@@ -27,7 +27,7 @@ type visit struct {
 	do   func(ctx context.Context, p *suite.Place) error
 }
 
-// tour goes to every place whose name the user did not exclude, two at a time.
+// tour goes to every place whose name the user did not exclude, three at a time.
 // An error of a visit is that place's trouble, and does not keep others from
 // being seen.
 func (j *job) tour(ctx context.Context, visits []visit) []suite.Place {

@@ -64,7 +64,7 @@ type slot struct {
 	// restartAt is when a successor starts; zero is "none planned".
 	restartAt time.Time
 	chain     restart.Chain
-	down      bool // ended for good
+	down      bool // its process ended for good
 }
 
 // Machine is the state. Make it with [New].
@@ -171,8 +171,10 @@ func (m *Machine) summary() {
 	}
 	allReady, allDown := true, len(m.slots) > 0
 	for _, s := range m.slots {
-		allReady = allReady && (s.down || s.current != nil && s.current.phase == ready)
-		allDown = allDown && s.down
+		// A replacement that is on its way may bring the slot back.
+		down := s.down && s.next == nil
+		allReady = allReady && (down || s.current != nil && s.current.phase == ready)
+		allDown = allDown && down
 	}
 	allReady = allReady && !allDown
 	if allReady && !m.wasReady {

@@ -230,7 +230,21 @@ var stories = []struct {
 		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
 		{Reload{}, 0, "spawn* 0=3, spawn* 1=4"},
 		{Ready{3}, 0, ""},
-		{Scale{1}, 0, "promote 0=3, stop 1, rolled out reload=true, kill 4, stop 2, allready"},
+		{Scale{1}, 0, "kill 4, stop 2, promote 0=3, stop 1, rolled out reload=true, allready"},
+	}},
+	{"nobody takes over just to leave", Policy{}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{Reload{}, 0, "spawn* 0=3, spawn* 1=4"},
+		{Ready{4}, 0, ""},
+		{Scale{0}, 0, "kill 3, stop 1, kill 4, stop 2, allready"},
+	}},
+	{"a replacement brings a slot back", Policy{}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Ready{1}, 0, "allready"},
+		{Recycle{Inc: 1}, 0, "spawn+ 0=2"},
+		{died(1, 0), 0, "ended 1 restart=false, gone 1"},
+		{Ready{2}, 0, "promote 0=2, rolled out reload=false, allready"},
+		{died(2, 0), 0, "ended 2 restart=false, gone 2, alldown"},
 	}},
 	{"no worker at all", Policy{}, []step{
 		{Scale{0}, 0, "allready"},

@@ -79,10 +79,10 @@ func (m *Machine) advance(r *roll) {
 func (m *Machine) takeOver(s *slot, r *roll) {
 	old := s.current
 	s.current, s.next = s.next, nil
-	s.restartAt = time.Time{}
+	s.restartAt, s.down = time.Time{}, false
 	if r.reload {
 		// Another program, another history.
-		s.down, s.chain, s.policy = false, restart.Chain{}, m.policy(s.number)
+		s.chain, s.policy = restart.Chain{}, m.policy(s.number)
 	}
 	m.do(Promote{Slot: s.number, Inc: s.current.inc})
 	if old != nil {
@@ -104,14 +104,13 @@ func (m *Machine) rollBack(r *roll, reason string) {
 	m.do(RolledBack{Reload: r.reload, Reason: reason})
 }
 
-// leave takes a removed slot out of its exchange, which the others go on with.
+// leave takes a removed slot out of its exchange. Without slots that is over,
+// and nobody was exchanged.
 func (m *Machine) leave(r *roll, s *slot) {
 	r.slots = slices.DeleteFunc(r.slots, func(other *slot) bool { return other == s })
 	if len(r.slots) == 0 {
 		m.drop(r)
-		return
 	}
-	m.advance(r)
 }
 
 // abandon ends a replacement that will not be needed. It has served nobody

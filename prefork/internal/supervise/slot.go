@@ -4,6 +4,7 @@
 package supervise
 
 import (
+	"slices"
 	"time"
 
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/restart"
@@ -19,6 +20,11 @@ func (m *Machine) scale(count int) {
 		if s.number >= count {
 			m.remove(s)
 		}
+	}
+	// The rest of an exchange goes on without the slots that have left it; all
+	// of them have by now, so that none takes over just to leave.
+	for _, r := range slices.Clone(m.rolls) {
+		m.advance(r)
 	}
 	for n := range count {
 		if m.slots[n] == nil {
