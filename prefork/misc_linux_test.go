@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -166,9 +167,15 @@ func (m *countingModel) Run(s *Server) error {
 	return nil
 }
 
-func TestServer_RegisteredModel(t *testing.T) {
+// usersModel is registered once, however often the tests run in one process.
+var usersModel = sync.OnceValue(func() *countingModel {
 	m := &countingModel{}
 	RegisterModel("counting", m)
+	return m
+})
+
+func TestServer_RegisteredModel(t *testing.T) {
+	m := usersModel()
 	s, err := New(Options{Services: []string{"echo", "http"}, Config: config.Config{Model: "counting"}})
 	if err != nil {
 		t.Fatal(err)

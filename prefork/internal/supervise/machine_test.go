@@ -22,9 +22,11 @@ type stage struct {
 }
 
 func newStage(t testing.TB, p Policy) *stage {
-	if p.Limit == nil {
-		p.Limit = &restart.Window{}
+	limit := restart.Window{}
+	if p.Limit != nil {
+		limit = *p.Limit // the deaths of this stage are its own
 	}
+	p.Limit = &limit
 	m := New(func(int) Policy { return p }, func() float64 { return 0 })
 	return &stage{Machine: m, t: t, now: time.Unix(1000, 0)}
 }
