@@ -4,6 +4,7 @@
 package prefork
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
 
 // echoed sends a word and wants it back.
@@ -126,4 +128,33 @@ func TestServer_SocketsOfTheManager(t *testing.T) {
 	said("READY=1\n")
 	s.stop()
 	said("STOPPING=1")
+}
+
+// TestNew_LeavesWhatIsInTheWayOfASocket: a path that is taken is an error, and
+// what is there stays: somebody's file, or the socket of a server that lives.
+func TestNew_LeavesWhatIsInTheWayOfASocket(t *testing.T) {
+	dir := t.TempDir()
+	file, live := filepath.Join(dir, "file"), filepath.Join(dir, "live")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("unix", live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, path := range []string{file, live} {
+		st := config.Default()
+		st.Listen = []string{"unix:" + path}
+		s, err := New(Options{Services: []string{echoService}, Config: config.Config{Defaults: &st}})
+		if err == nil {
+			s.Close()
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("%s: %v, want %v", path, err, syscall.EADDRINUSE)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	}
 }
