@@ -281,27 +281,6 @@ func TestOpen_AfterACrash(t *testing.T) {
 	}
 }
 
-func TestList_AHungProcessKeepsItsPid(t *testing.T) {
-	path := tempDir(t)
-	pid, _ := startLeaver(t, path, "hang")
-	entries, err := List(path, 50*time.Millisecond)
-	if err != nil || len(entries) != 1 || entries[0].Pid != pid || entries[0].Row != nil {
-		t.Errorf("List = %+v, %v; want pid %d without a row", entries, err, pid)
-	}
-	if _, got, err := Ask(path, "prefork-worker-echo-0", message.Message{Kind: message.Ping}, 50*time.Millisecond); !errors.Is(err, ErrNoAnswer) || got != pid {
-		t.Errorf("Ask: pid %d, %v", got, err)
-	}
-}
-
-func TestServe_StampsThePidOfWhoServes(t *testing.T) {
-	path := tempDir(t)
-	pid, _ := startLeaver(t, path)
-	_, got, err := Ask(path, "prefork-worker-echo-0", message.Message{Kind: message.Ping}, patience)
-	if err != nil || got != pid {
-		t.Errorf("pid %d, %v; want %d", got, err, pid)
-	}
-}
-
 func TestOpen_Refuses(t *testing.T) {
 	path := tempDir(t)
 	if err := os.Chmod(path, 0o777); err != nil {

@@ -74,7 +74,8 @@ func Split(name string) (role, service string, instance int, ok bool) {
 // Entry is one name and who is behind it.
 type Entry struct {
 	Name string
-	// Pid is what the kernel says, whether the process answers or not.
+	// Pid is what the kernel says: who answered, or else whose socket it is.
+	// Until a process has begun that is the one which started it.
 	Pid int
 	// Row is its answer to a status question; nil if it did not answer.
 	Row []byte
@@ -148,7 +149,7 @@ func (d *Dir) Clear(wait time.Duration) error { return d.dir.clear(wait) }
 func List(path string, timeout time.Duration) ([]Entry, error) { return list(path, timeout) }
 
 // Ask sends a question to the process of that name and returns the answer, and
-// the pid that the kernel tells. Errors are [ErrNoName], [ErrNoAnswer] and
+// the pid that the kernel tells, as [Entry] has it. Errors are [ErrNoName], [ErrNoAnswer] and
 // those of the system.
 func Ask(path, name string, q message.Message, timeout time.Duration) (message.Message, int, error) {
 	return ask(path, name, q, timeout)

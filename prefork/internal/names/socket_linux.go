@@ -216,11 +216,15 @@ func (d *dir) ask(name string, q message.Message, timeout time.Duration) (a mess
 	if err != nil {
 		return a, 0, err
 	}
-	pid = int(cred.Pid)
+	w := witness{conn: c, pid: int(cred.Pid)}
+	if err := w.open(); err != nil {
+		return a, w.pid, err
+	}
 	c.SetDeadline(time.Now().Add(timeout))
 	if err = message.Write(c, q); err == nil {
-		a, err = message.Read(c)
+		a, err = message.Read(&w)
 	}
+	pid = w.pid
 	switch {
 	case err == nil:
 		return a, pid, nil
@@ -230,6 +234,43 @@ func (d *dir) ask(name string, q message.Message, timeout time.Duration) (a mess
 		return a, pid, fmt.Errorf("%s: %w", name, ErrNoAnswer)
 	}
 	return a, pid, err
+}
+
+// witness reads an answer and asks the kernel who wrote it. Who was there when
+// the connection was made is another question: it may have been made before the
+// process had begun, when the socket was that of the one which started it.
+type witness struct {
+	conn *net.UnixConn
+	pid  int
+}
+
+// open makes the kernel tell. It belongs before the question.
+func (w *witness) open() error {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var setErr error
+	if err := raw.Control(func(fd uintptr) {
+		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	}); err != nil {
+		return err
+	}
+	return os.NewSyscallError("setsockopt", setErr)
+}
+
+// Read implements io.Reader.
+func (w *witness) Read(b []byte) (int, error) {
+	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+	n, oobn, _, _, err := w.conn.ReadMsgUnix(b, oob)
+	messages, _ := unix.ParseSocketControlMessage(oob[:oobn]) // of the kernel's own making
+	for _, m := range messages {
+		// 0 is a process of another pid namespace, which has no number here.
+		if cred, err := unix.ParseUnixCredentials(&m); err == nil && cred.Pid != 0 {
+			w.pid = int(cred.Pid)
+		}
+	}
+	return n, err
 }
 
 // list asks everybody at once: one that hangs costs its own time, not that of
