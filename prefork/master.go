@@ -176,10 +176,15 @@ func (m *master) listen() {
 // leave makes the master stop its workers, and end when the last one has left.
 // It may be called before there is a group at work: the event waits for it.
 func (m *master) leave(reason string) {
+	m.group.Post(m.leaves(reason))
+}
+
+// leaves notes that the master leaves; the event is what makes it.
+func (m *master) leaves(reason string) supervise.Event {
 	m.log.Info("leaving", "reason", reason)
 	m.leaving.Store(true)
 	m.setState(StateDraining)
-	m.group.Post(supervise.Stop{Reason: reason})
+	return supervise.Stop{Reason: reason}
 }
 
 // reopen opens the log again, here and in all workers.
@@ -199,7 +204,7 @@ func (m *master) scale(delta int) {
 	m.count.Store(count)
 	m.log.Info("workers wanted", "count", count)
 	m.channel.send(message.Text(message.Count, strconv.FormatInt(count, 10)))
-	go m.group.Post(supervise.Scale{Count: int(count)})
+	m.group.Follow(supervise.Scale{Count: int(count)})
 }
 
 // takeNames gives the workers of a master that has just taken its place their
@@ -289,7 +294,7 @@ func (m *master) noticeEnd(e supervise.Ended, p supervise.Process) {
 // quit ends the master with its workers. It belongs in the group's goroutine.
 func (m *master) quit(code int, reason string) {
 	m.code = code
-	go m.leave(reason)
+	m.group.Follow(m.leaves(reason))
 }
 
 // answer is what the master's own socket says.

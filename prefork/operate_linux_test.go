@@ -5,7 +5,11 @@ package prefork
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +17,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/restart"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/supervise"
 )
 
 func readFile(t testing.TB, path string) string {
@@ -161,6 +169,45 @@ func TestServer_Scale(t *testing.T) {
 		t.Error(err)
 	}
 	count(0, "http")
+}
+
+// idle is an owner that cannot start anything.
+type idle struct{}
+
+func (idle) Start(supervise.Spawn) (supervise.Process, error) { return nil, errors.New("nobody") }
+func (idle) Promote(int, supervise.Process)                   {}
+func (idle) Notice(supervise.Action, supervise.Process)       {}
+
+// mute is a channel's end that takes everything and never waits.
+type mute struct{ net.Conn }
+
+func (mute) Write(b []byte) (int, error)      { return len(b), nil }
+func (mute) SetWriteDeadline(time.Time) error { return nil }
+
+// TestMaster_ScalesInOrder: signals come in a burst, and the last one counts.
+func TestMaster_ScalesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		policy := supervise.Policy{Limit: &restart.Window{}, Backoff: restart.Backoff{Increment: time.Hour, Maximum: time.Hour}}
+		m := &master{
+			process: &process{channel: &channel{conn: mute{}}, log: slog.New(slog.DiscardHandler)},
+			group:   supervise.NewGroup(supervise.New(func(int) supervise.Policy { return policy }, rand.Float64), idle{}),
+		}
+		go m.group.Run(0)
+		const burst = 200
+		m.group.Do(func() {
+			for range burst {
+				m.scale(1)
+			}
+		})
+		synctest.Wait()
+		m.group.Do(func() {
+			if got := m.group.Count(); got != burst {
+				t.Errorf("%d workers, want %d", got, burst)
+			}
+		})
+		m.group.Post(supervise.Stop{})
+		<-m.group.Done()
+	})
 }
 
 func TestServer_Commands(t *testing.T) {

@@ -278,7 +278,7 @@ func (t *tree) reload() {
 		return
 	}
 	t.pending = p
-	go t.group.Post(supervise.Reload{})
+	t.group.Follow(supervise.Reload{})
 }
 
 // rolledOut makes what was tried the present state.
