@@ -217,6 +217,9 @@ func TestExitCode(t *testing.T) {
 		{nil, 0},
 		{errors.New("x"), 127},
 		{&Exit{Code: 3}, 3},
+		{&Exit{Code: 255}, 255},
+		{&Exit{Code: 256}, 127},
+		{&Exit{Code: -1}, 127},
 		{fmt.Errorf("deep: %w", &Exit{Code: 4, Err: http.ErrServerClosed}), 4},
 	} {
 		if got := exitCode(tt.err); got != tt.want {
