@@ -13,8 +13,8 @@ import (
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
 )
 
-// sendTimeout bounds a message to a process that does not read: it is hung,
-// and the heartbeat deals with it.
+// sendTimeout bounds a message to a process that does not read, when there is no
+// room left for it: it is hung, and the heartbeat deals with it.
 const sendTimeout = 100 * time.Millisecond
 
 // channel is one end of the connection between a process and the one that
@@ -50,12 +50,22 @@ func adoptChannel(f *os.File) (*channel, error) {
 }
 
 // send sends a message. Failing means that the other end is gone or hung, which
-// others notice.
+// others notice. That this process has no processor for a while is no reason:
+// what fits is sent before there is a time limit.
 func (c *channel) send(m message.Message) error {
+	b, err := message.Append(nil, m)
+	if err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	b = b[sendNow(c.conn, b):]
+	if len(b) == 0 {
+		return nil
+	}
 	c.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
-	return message.Write(c.conn, m)
+	_, err = c.conn.Write(b)
+	return err
 }
 
 // receive calls f for each message until the other end is gone.

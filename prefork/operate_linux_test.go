@@ -23,6 +23,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/restart"
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/supervise"
 )
@@ -208,6 +210,27 @@ func TestMaster_ScalesInOrder(t *testing.T) {
 		m.group.Post(supervise.Stop{})
 		<-m.group.Done()
 	})
+}
+
+// TestTree_OnlyTheHolderIsScaled: what a master says after it was replaced would
+// be the number of workers of the next one to start.
+func TestTree_OnlyTheHolderIsScaled(t *testing.T) {
+	service, err := lookup(echoService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &tree{server: &Server{services: []*Service{service}}, config: &config.Config{}, scaled: map[string]int{}}
+	policy := supervise.Policy{Limit: &restart.Window{}}
+	tr.group = supervise.NewGroup(supervise.New(func(int) supervise.Policy { return policy }, rand.Float64), idle{})
+	go tr.group.Run(0)
+	tr.heard(&child{order: order{boot: boot{Service: echoService}}}, message.Text(message.Count, "1"))
+	tr.group.Do(func() {
+		if len(tr.scaled) > 0 {
+			t.Errorf("scaled by %v", tr.scaled)
+		}
+	})
+	tr.group.Post(supervise.Stop{})
+	<-tr.group.Done()
 }
 
 func TestServer_Commands(t *testing.T) {

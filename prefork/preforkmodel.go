@@ -6,6 +6,7 @@ package prefork
 import (
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -223,10 +224,19 @@ func (t *tree) heard(c *child, m message.Message) {
 			return
 		}
 		t.group.Do(func() {
+			if !t.holds(c) {
+				return // a reload has replaced it, and what was scaled before it
+			}
 			configured := settingsOf(t.config, c.service()).Children
 			t.scaled[service] = count - configured
 		})
 	}
+}
+
+// holds tells whether a master is the one of its service.
+func (t *tree) holds(c *child) bool {
+	slot := slices.Index(t.server.services, c.service())
+	return t.group.Holder(slot) == supervise.Process(c)
 }
 
 // service returns what the process serves.

@@ -6,6 +6,7 @@ package prefork
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -22,6 +23,23 @@ func socketPair() (ours, theirs *os.File, err error) {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	return os.NewFile(uintptr(pair[0]), "channel"), os.NewFile(uintptr(pair[1]), "channel"), nil
+}
+
+// sendNow writes as much as there is room for, without waiting, and returns how
+// much that was. Why it was not all of it is what the next write will find.
+func sendNow(conn net.Conn, b []byte) (n int) {
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	raw.Control(func(fd uintptr) {
+		n, _ = unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+	})
+	return max(n, 0)
 }
 
 // setReusePort lets several sockets have one address, for the same user only.

@@ -8,6 +8,7 @@ package prefork
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 
@@ -17,6 +18,7 @@ import (
 var errUnsupported = fmt.Errorf("prefork: %w", errors.ErrUnsupported)
 
 func socketPair() (ours, theirs *os.File, err error) { return nil, nil, errUnsupported }
+func sendNow(net.Conn, []byte) int                   { return 0 }
 func setReusePort(syscall.RawConn) error             { return errUnsupported }
 func setComm(string)                                 {}
 func residentMemory() uint64                         { return 0 }
