@@ -187,6 +187,19 @@ func (c *child) TellStop(reason string) {
 	c.channel.send(message.Text(message.Stop, reason))
 }
 
+// reopenAll hands the log file, if it is the new one, to all processes of a group;
+// otherwise they try for themselves. It belongs in the group's goroutine.
+func reopenAll(g *supervise.Group, out *logOutput, opened bool) {
+	out.lend(func(log *os.File) {
+		if !opened {
+			log = nil
+		}
+		g.Processes(func(p supervise.Process) {
+			p.(*child).channel.sendFile(message.Message{Kind: message.Reopen}, log)
+		})
+	})
+}
+
 // Abort asks a hung process for its stack.
 func (c *child) Abort(reason string) {
 	c.log.Error("sending SIGABRT", "reason", reason)

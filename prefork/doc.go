@@ -125,7 +125,8 @@
 //	                              the other process is gone
 //	socket of a name              the process of that name
 //	pin of a socket's file        who supervises that process
-//	log file                      each process its own
+//	log file                      each process its own; at a HUP of the supervisor or a
+//	                              master those below get the new one from it
 //	Service.Cgroup's directory    given to the master, closed when the worker is gone
 //
 // # Concurrency

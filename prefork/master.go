@@ -152,7 +152,7 @@ func (m *master) listen() {
 		case message.Stop:
 			m.leave(string(msg.Body))
 		case message.Reopen:
-			m.reopen()
+			m.reopen(m.channel.take())
 		case message.Poke:
 			m.group.Do(func() { m.tellAll(msg) })
 		case message.Promote:
@@ -187,10 +187,11 @@ func (m *master) leaves(reason string) supervise.Event {
 	return supervise.Stop{Reason: reason}
 }
 
-// reopen opens the log again, here and in all workers.
-func (m *master) reopen() {
-	m.process.reopen()
-	m.group.Do(func() { m.tellAll(message.Message{Kind: message.Reopen}) })
+// reopen opens the log again, here and in all workers, which get the same file:
+// as another user they may have no right to open it.
+func (m *master) reopen(f *os.File) {
+	opened := m.process.reopen(f)
+	m.group.Do(func() { reopenAll(m.group, m.out, opened) })
 }
 
 // tellAll sends a message to all workers. It belongs in the group's goroutine.
@@ -308,7 +309,7 @@ func (m *master) answer(q message.Message) message.Message {
 		r.Children = int(m.count.Load())
 		return message.JSON(message.Row, r)
 	case message.Reopen:
-		m.reopen()
+		m.reopen(nil)
 		return done
 	case message.Scale:
 		delta, err := strconv.Atoi(string(q.Body))

@@ -117,6 +117,29 @@ func TestServer_LogsAreOpenedAgain(t *testing.T) {
 	}
 }
 
+// TestServer_LogIsHandedDown to workers of another user, who may not open it.
+func TestServer_LogIsHandedDown(t *testing.T) {
+	identity := ""
+	if os.Getuid() == 0 {
+		identity = "user = \"65534\""
+	}
+	s := start(t, "children = 1\n"+identity, httpService)
+	if err := os.Rename(s.log, s.log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(syscall.SIGHUP, "supervisor")
+	s.logged("log opened again", "role=worker")
+	// A master opens it for its own workers too.
+	if err := os.Rename(s.log, s.log+".2"); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(syscall.SIGHUP, "master-http")
+	s.logged("log opened again", "role=worker")
+	if old := readFile(t, s.log+".1") + readFile(t, s.log+".2"); strings.Contains(old, "stays in use") {
+		t.Error("somebody was left with the old file")
+	}
+}
+
 func TestServer_NoChildren(t *testing.T) {
 	s := start(t, "children = 0", httpService)
 	if s.logLine("level=WARN", "nobody serves") == "" {

@@ -90,9 +90,7 @@ func (t *tree) do(c command) {
 	case message.Reload:
 		t.reload()
 	case message.Reopen:
-		t.group.Processes(func(p supervise.Process) {
-			p.(*child).channel.send(message.Message{Kind: message.Reopen})
-		})
+		reopenAll(t.group, t.server.out, c.opened)
 	case message.Scale:
 		for slot, service := range t.server.services {
 			if master, ok := t.group.Holder(slot).(*child); ok && (c.service == "" || c.service == service.Name) {

@@ -71,6 +71,7 @@ type command struct {
 	kind    message.Kind
 	service string
 	delta   int
+	opened  bool // Reopen: the supervisor has the new log
 }
 
 // New checks everything, takes the runtime directory and opens the sockets; it

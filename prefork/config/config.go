@@ -20,8 +20,9 @@ type Config struct {
 	// that the program registered.
 	Model string
 	// LogFile is where all processes log to, opened for appending and again at
-	// SIGHUP: workers of another user need the right to open it, or they stay
-	// with the old file, and log that. Empty: standard error.
+	// SIGHUP, by the supervisor for all. A single process that gets the signal
+	// opens it itself: a worker of another user needs the right to, or it stays
+	// with the old file, and logs that. Empty: standard error.
 	LogFile string
 	// Defaults is what a service without settings of its own gets; nil means
 	// [Default].
