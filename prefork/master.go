@@ -129,14 +129,15 @@ func (m *master) run(w *tfork.Worker) int {
 // beat gives the supervisor signs of life: of the group, not only of the
 // process.
 func (m *master) beat() {
+	beat := func() { m.channel.send(message.Message{Kind: message.Beat}) }
+	m.group.Do(beat) // the first one says that the hooks have returned
 	interval := m.boot.Settings.HeartbeatTimeout / 3
 	if interval <= 0 {
 		return
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for {
-		m.group.Do(func() { m.channel.send(message.Message{Kind: message.Beat}) })
+	for ; ; m.group.Do(beat) {
 		select {
 		case <-m.group.Done():
 			return

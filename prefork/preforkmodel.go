@@ -115,9 +115,10 @@ func (t *tree) settings(slot int, fresh bool) config.Settings {
 // margin is what a master needs beyond the time of its workers.
 const margin = 2 * time.Second
 
-// policy is how masters are treated. There is no time limit for a master's
-// first readiness: that comes when the last of its workers is ready, and one
-// worker that crashes must not end the others.
+// policy is how masters are treated. There is no time limit for the first
+// readiness of one that has workers: that comes when the last of them is ready,
+// and one worker that crashes must not end the others. But its own hooks have to
+// return in time.
 func (t *tree) policy(slot int) supervise.Policy {
 	st := t.settings(slot, t.pending != nil)
 	p := supervise.Policy{
@@ -130,6 +131,11 @@ func (t *tree) policy(slot int) supervise.Policy {
 		StopTimeout: st.StopTimeout + st.AbortGrace + margin,
 		BeatTimeout: st.HeartbeatTimeout,
 		AbortGrace:  st.AbortGrace,
+	}
+	if t.server.services[slot].InhibitPrefork {
+		p.ReadyTimeout = st.ReadyTimeout
+	} else {
+		p.BeginTimeout = st.ReadyTimeout
 	}
 	if st.ReadyTimeout > 0 {
 		p.ReplaceTimeout = st.ReadyTimeout + margin

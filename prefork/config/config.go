@@ -76,7 +76,8 @@ type Settings struct {
 	// StopTimeout is how long a worker may finish what it serves when it is
 	// told to stop; it must be positive. SIGKILL follows.
 	StopTimeout time.Duration
-	// ReadyTimeout is how long a process may take from its start to ready.
+	// ReadyTimeout is how long a process may take from its start to ready; a
+	// master that has workers, until its hooks have returned.
 	ReadyTimeout time.Duration
 	// HeartbeatTimeout is how long a ready worker may show no sign of life.
 	HeartbeatTimeout time.Duration

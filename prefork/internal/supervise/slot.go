@@ -4,6 +4,7 @@
 package supervise
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/restart"
@@ -47,7 +48,7 @@ func (m *Machine) remove(s *slot) {
 // start starts the process that holds the slot at once.
 func (m *Machine) start(s *slot) {
 	s.restartAt = time.Time{}
-	s.current = m.spawn(s, s.policy.ReadyTimeout)
+	s.current = m.spawn(s, cmp.Or(s.policy.ReadyTimeout, s.policy.BeginTimeout))
 	m.do(Spawn{Slot: s.number, Inc: s.current.inc})
 }
 
