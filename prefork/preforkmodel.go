@@ -35,6 +35,9 @@ func (preforkModel) Run(s *Server) error {
 	t.group.Run(len(s.services))
 	t.sweeps.Wait()
 	t.image.close()
+	if t.pending != nil {
+		t.pending.image.close() // the stop came first
+	}
 	if len(t.failed) > 0 {
 		return &FailedError{Reasons: t.failed}
 	}
@@ -54,7 +57,9 @@ type tree struct {
 	scaled map[string]int // by service: workers added by hand
 	failed map[string]string
 	ends   map[int]string // by slot: how the last master ended
-	// pending is what a reload tries.
+	// reading says that a reload waits for its configuration; pending is what it
+	// tries then.
+	reading bool
 	pending *pending
 }
 
@@ -262,36 +267,49 @@ func (t *tree) masterGone(c *child) {
 	})
 }
 
-// reload begins to replace all masters.
+// reload begins to replace all masters. The program's own code gives the
+// configuration: it may take its time, and nobody waits for it here.
 func (t *tree) reload() {
 	s := t.server
-	if t.pending != nil {
+	if t.reading || t.pending != nil {
 		s.log.Warn("a reload is running already")
 		return
 	}
 	s.log.Info("reload begins")
 	s.manager.Reloading()
-	p := &pending{config: t.config}
-	if s.options.Reload != nil {
-		c, err := s.options.Reload()
-		if err == nil {
-			err = c.Check()
-		}
-		if err == nil {
-			err = s.checkIdentities(&c)
-		}
-		if err != nil {
-			t.rolledBack("configuration: " + err.Error())
-			return
-		}
-		p.config = &c
+	if s.options.Reload == nil {
+		t.try(t.config)
+		return
 	}
-	var err error
-	if p.image, err = openImage(); err != nil {
+	t.reading = true
+	go func() {
+		c, err := s.options.Reload()
+		t.group.Do(func() {
+			t.reading = false
+			if err == nil {
+				err = c.Check()
+			}
+			if err == nil {
+				err = s.checkServices(&c)
+			}
+			if err != nil {
+				t.rolledBack("configuration: " + err.Error())
+				return
+			}
+			t.try(&c)
+		})
+	}()
+}
+
+// try replaces all masters by those of the program on disk, with this
+// configuration.
+func (t *tree) try(c *config.Config) {
+	image, err := openImage()
+	if err != nil {
 		t.rolledBack(err.Error())
 		return
 	}
-	t.pending = p
+	t.pending = &pending{config: c, image: image}
 	t.group.Follow(supervise.Reload{})
 }
 

@@ -37,7 +37,8 @@ type Options struct {
 	// Strategy is how tfork starts masters and workers.
 	Strategy tfork.Strategy
 	// Reload, if set, gives the configuration at a reload. Sockets, the runtime
-	// directory, the model and the list of services stay as they are.
+	// directory, the model and the list of services stay as they are. It is
+	// called by a goroutine of its own, one reload after the other.
 	Reload func() (config.Config, error)
 }
 
@@ -117,8 +118,7 @@ func New(o Options) (s *Server, err error) {
 	return s, nil
 }
 
-// chooseServices looks the services up, and refuses settings for those that do
-// not run: that is a slip of the pen.
+// chooseServices looks the services up.
 func (s *Server) chooseServices() error {
 	list := s.options.Services
 	if list == nil {
@@ -137,17 +137,18 @@ func (s *Server) chooseServices() error {
 		}
 		s.services = append(s.services, service)
 	}
-	for name := range s.config.Services {
+	return s.checkServices(&s.config)
+}
+
+// checkServices refuses settings for services that do not exist, which are a slip
+// of the pen, and users and groups that do not: a worker could only say so in its
+// log, again and again.
+func (s *Server) checkServices(c *config.Config) error {
+	for name := range c.Services {
 		if _, err := lookup(name); err != nil {
 			return fmt.Errorf("configuration: service.%s: %w", name, err)
 		}
 	}
-	return s.checkIdentities(&s.config)
-}
-
-// checkIdentities refuses users and groups that do not exist: a worker could
-// only say so in its log, again and again.
-func (s *Server) checkIdentities(c *config.Config) error {
 	for _, service := range s.services {
 		if err := checkIdentity(settingsOf(c, service)); err != nil {
 			return fmt.Errorf("configuration: service.%s: %w", service.Name, err)
