@@ -200,14 +200,27 @@ func (m *master) tellAll(msg message.Message) {
 	m.group.Processes(func(p supervise.Process) { p.(*child).channel.send(msg) })
 }
 
+// least is how few workers there may be: as many as have sockets of their own, if
+// they are there.
+func (m *master) least() int64 {
+	return min(int64(ownSockets(m.boot.Sockets)), m.count.Load())
+}
+
 // scale changes the number of workers. It belongs in the group's goroutine.
 func (m *master) scale(delta int) {
-	count := min(max(m.count.Load()+int64(delta), 0), maxChildren)
+	wanted, least := m.count.Load()+int64(delta), m.least()
+	if wanted < least {
+		m.log.Warn(needsWorkers, "wanted", wanted, "sockets", least)
+	}
+	count := min(max(wanted, least), maxChildren)
 	m.count.Store(count)
 	m.log.Info("workers wanted", "count", count)
 	m.channel.send(message.Text(message.Count, strconv.FormatInt(count, 10)))
 	m.group.Follow(supervise.Scale{Count: int(count)})
 }
+
+// needsWorkers is why some services cannot have fewer workers.
+const needsWorkers = "reuse-port: each socket needs its worker, there cannot be fewer"
 
 // takeNames gives the workers of a master that has just taken its place their
 // proper names. It belongs in the group's goroutine.
@@ -288,6 +301,9 @@ func (m *master) noticeEnd(e supervise.Ended, p supervise.Process) {
 	} else {
 		m.log.Error("cannot start a worker", "instance", e.Slot, "error", e.Outcome.Start, "seconds", e.Wait.Seconds())
 	}
+	if !e.Decision.Restart && e.Slot < ownSockets(m.boot.Sockets) {
+		m.log.Error("what the kernel gives to this worker's socket waits for nobody", "instance", e.Slot)
+	}
 	if m.boot.Replaces && !m.wasReady {
 		m.quit(ExitRestart, "a worker of the new program ended before all were ready")
 	}
@@ -316,6 +332,9 @@ func (m *master) answer(q message.Message) message.Message {
 		delta, err := strconv.Atoi(string(q.Body))
 		if err != nil {
 			return message.Text(message.Refuse, "scale: want a decimal number, like +1")
+		}
+		if least := m.least(); least > 0 && m.count.Load()+int64(delta) < least {
+			return message.Text(message.Refuse, needsWorkers)
 		}
 		m.group.Do(func() { m.scale(delta) })
 		return done

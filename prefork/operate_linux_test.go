@@ -214,7 +214,7 @@ func TestMaster_ScalesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		policy := supervise.Policy{Limit: &restart.Window{}, Backoff: restart.Backoff{Increment: time.Hour, Maximum: time.Hour}}
 		m := &master{
-			process: &process{channel: &channel{conn: mute{}}, log: slog.New(slog.DiscardHandler)},
+			process: &process{boot: &boot{}, channel: &channel{conn: mute{}}, log: slog.New(slog.DiscardHandler)},
 			group:   supervise.NewGroup(supervise.New(func(int) supervise.Policy { return policy }, rand.Float64), idle{}),
 		}
 		go m.group.Run(0)

@@ -142,7 +142,8 @@ func (s *Server) chooseServices() error {
 
 // checkServices refuses settings for services that do not exist, which are a slip
 // of the pen, and users and groups that do not: a worker could only say so in its
-// log, again and again.
+// log, again and again. At a reload the sockets stay, and with reuse-port each
+// needs its worker.
 func (s *Server) checkServices(c *config.Config) error {
 	for name := range c.Services {
 		if _, err := lookup(name); err != nil {
@@ -150,8 +151,12 @@ func (s *Server) checkServices(c *config.Config) error {
 		}
 	}
 	for _, service := range s.services {
-		if err := checkIdentity(settingsOf(c, service)); err != nil {
+		st := settingsOf(c, service)
+		if err := checkIdentity(st); err != nil {
 			return fmt.Errorf("configuration: service.%s: %w", service.Name, err)
+		}
+		if least := ownSockets(s.sockets[service.Name]); 0 < st.Children && st.Children < least {
+			return fmt.Errorf("configuration: service.%s: children = %d: reuse-port has opened %d sockets, and each needs its worker", service.Name, st.Children, least)
 		}
 	}
 	return nil
@@ -177,7 +182,11 @@ func (s *Server) openDir() (err error) {
 func (s *Server) openSockets() error {
 	passed := systemd.Sockets()
 	for _, service := range s.services {
-		list, err := openSockets(s.settings(service), passed)
+		st := s.settings(service)
+		if s.alone(service) {
+			st.ReusePort = false // of several sockets it would serve one
+		}
+		list, err := openSockets(st, passed)
 		if err != nil {
 			return fmt.Errorf("service %s: %w", service.Name, err)
 		}
@@ -190,6 +199,12 @@ func (s *Server) openSockets() error {
 		}
 	}
 	return nil
+}
+
+// alone tells whether one process serves all there is of a service.
+func (s *Server) alone(service *Service) bool {
+	_, single := s.model.(singleModel)
+	return single || service.InhibitPrefork
 }
 
 // settings are those of one service, with its own sockets if none are

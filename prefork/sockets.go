@@ -198,6 +198,17 @@ func closeSockets(list []*socket) {
 	}
 }
 
+// ownSockets returns how many workers there must be so that each socket which is
+// a worker's own has one: the kernel goes on giving connections to all of them.
+func ownSockets(list []*socket) (most int) {
+	for _, s := range list {
+		if s.Own {
+			most = max(most, s.Count)
+		}
+	}
+	return most
+}
+
 // flatten returns all descriptors in the order of the sockets.
 func flatten(list []*socket) (files []*os.File) {
 	for _, s := range list {

@@ -82,6 +82,45 @@ func TestServer_ReusePort(t *testing.T) {
 	s.renewed(old, "worker-http-0", "worker-http-1", "worker-http-2")
 }
 
+// TestServer_ReusePortKeepsAWorkerForEachSocket: what the kernel gives to a socket
+// without one would wait for ever.
+func TestServer_ReusePortKeepsAWorkerForEachSocket(t *testing.T) {
+	const settings = "backoff-increment = 0\nreuse-port = true\n"
+	s := start(t, settings+"children = 3", httpService)
+	old := s.pids()
+	if err := TellScale(s.dir, httpService, -1); err == nil || !strings.Contains(err.Error(), "reuse-port") {
+		t.Errorf("TellScale: %v", err)
+	}
+	s.kill(syscall.SIGTTOU, "supervisor")
+	s.logged("there cannot be fewer", "wanted=2", "sockets=3")
+	if err := TellScale(s.dir, httpService, 1); err != nil {
+		t.Error(err)
+	}
+	s.renewed(old, "worker-http-3")
+	if err := TellScale(s.dir, httpService, -1); err != nil {
+		t.Error(err)
+	}
+	s.configure(settings + "children = 2")
+	s.kill(syscall.SIGUSR2, "supervisor")
+	s.logged("reload failed", "children = 2: reuse-port has opened 3 sockets")
+	s.same(old, "worker-http-0", "worker-http-1", "worker-http-2")
+	for range 20 {
+		s.see(httpService)
+	}
+}
+
+// TestServer_ReusePortOfOneProcess does nothing: all that comes is served.
+func TestServer_ReusePortOfOneProcess(t *testing.T) {
+	for model, service := range map[string]string{"single": httpService, "prefork": aloneService} {
+		t.Run(model, func(t *testing.T) {
+			s := start(t, fmt.Sprintf("model = %q\nreuse-port = true\nchildren = 4", model), service)
+			for range 20 {
+				s.see(service)
+			}
+		})
+	}
+}
+
 // TestServer_SocketsOfTheManager: LISTEN_FDS by name, and the states.
 func TestServer_SocketsOfTheManager(t *testing.T) {
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})

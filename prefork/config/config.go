@@ -54,7 +54,8 @@ type Settings struct {
 	// udp6, unix, unixgram, or systemd with the name of a passed descriptor.
 	Listen []string
 	// ReusePort gives each worker a listening socket of its own (SO_REUSEPORT)
-	// instead of one that all share.
+	// instead of one that all share. There cannot be fewer workers afterwards than
+	// at the start. A service of one process is served as without it.
 	ReusePort bool
 
 	// Children is the number of workers; 0 binds the sockets and serves nobody.
