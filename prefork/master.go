@@ -71,7 +71,7 @@ func newMaster(p *process, dir *names.Dir) *master {
 	m.count.Store(int64(st.Children))
 	m.group = supervise.NewGroup(supervise.New(m.policy, rand.Float64), m)
 	m.nursery = &nursery{
-		dir: dir, log: p.log, out: p.out, strategy: p.boot.Strategy, group: m.group,
+		dir: dir, log: p.log, out: p.out, strategy: p.boot.Strategy, group: m.group, right: p.place(),
 		gone: func(c *child) {
 			m.channel.send(message.Text(message.Buried, strconv.Itoa(c.cmd.Process.Pid)))
 			m.tellAll(message.Message{Kind: message.Poke})
@@ -244,9 +244,7 @@ func (m *master) Start(a supervise.Spawn) (supervise.Process, error) {
 	}
 	o.boot.Sockets = forInstance(m.boot.Sockets, a.Slot)
 	o.boot.Shared = m.task.Shared()
-	if a.Replaces || !m.promoted {
-		o.unique = uint64(os.Getpid())<<20 | uint64(a.Inc)&(1<<20-1)
-	}
+	o.unique, o.waits = uint64(os.Getpid())<<20|uint64(a.Inc)&(1<<20-1), a.Replaces || !m.promoted
 	if m.service.Cgroup != nil {
 		var err error
 		if o.cgroup, o.release, err = m.service.Cgroup(m.task, a.Slot); err != nil {

@@ -161,9 +161,8 @@ func (t *tree) Start(a supervise.Spawn) (supervise.Process, error) {
 		RuntimeDir: t.server.dir.Path(), LogFile: t.server.config.LogFile,
 		Replaces: a.Replaces, Sockets: t.server.sockets[service.Name],
 	}
-	if a.Replaces {
-		o.unique = uint64(a.Inc)
-	} else {
+	o.unique, o.waits = uint64(a.Inc), a.Replaces
+	if !a.Replaces {
 		o.boot.After = t.ends[a.Slot]
 	}
 	c, err := t.nursery.start(o)

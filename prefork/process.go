@@ -96,6 +96,14 @@ func (p *process) answerAt(w *tfork.Worker, h names.Handler) {
 	p.stopNames = stop
 }
 
+// place is the one that the process is to hold.
+func (p *process) place() names.Place {
+	if p.boot.ID == (names.ID{}) {
+		return names.Place{} // it has no name
+	}
+	return names.Place{Name: names.Name(p.boot.Role, p.boot.Service, p.boot.Instance, 0), ID: p.boot.ID}
+}
+
 // ready tells the supervising process.
 func (p *process) ready() {
 	p.setState(StateReady)

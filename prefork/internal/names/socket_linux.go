@@ -48,14 +48,14 @@ func (s *Socket) Close() {
 
 // bind makes the socket under a name that nobody looks at, and moves it when
 // it listens: a name that refuses connections is a stale one.
-func (d *dir) bind(name string) (*Socket, error) {
+func (d *dir) bind(name, spare string, right Place) (*Socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	f := os.NewFile(uintptr(fd), name)
 	temp := fmt.Sprintf(".%d-%d", os.Getpid(), d.last.Add(1))
-	s, err := d.bindAs(f, fd, temp, name)
+	s, err := d.bindAs(f, fd, temp, func(id ID) error { return d.settle(temp, id, name, spare, right) })
 	if err != nil {
 		f.Close()
 		os.Remove(filepath.Join(d.path, temp))
@@ -66,7 +66,7 @@ func (d *dir) bind(name string) (*Socket, error) {
 
 // bindAs does the steps of bind in the order that makes a name trustworthy:
 // private, then listening, then visible.
-func (d *dir) bindAs(f *os.File, fd int, temp, name string) (*Socket, error) {
+func (d *dir) bindAs(f *os.File, fd int, temp string, settle func(ID) error) (*Socket, error) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: d.reach(temp)}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
 	}
@@ -85,7 +85,7 @@ func (d *dir) bindAs(f *os.File, fd int, temp, name string) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = d.change(func() error { return os.Rename(path, filepath.Join(d.path, name)) })
+	err = d.change(func() error { return settle(id) })
 	if err != nil {
 		pin.Close()
 		return nil, err
