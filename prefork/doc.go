@@ -94,6 +94,7 @@
 //
 //	hung worker                 SIGABRT, its stack in the log, AbortGrace later
 //	                            SIGKILL; restarted
+//	master hangs in a hook      the same, after ReadyTimeout
 //	worker ignores its stop     SIGKILL after StopTimeout
 //	crash loop                  growing delays; with RestartLimit the service
 //	                            fails, the others go on, Run returns FailedError
