@@ -13,8 +13,8 @@ import (
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
 )
 
-// sendTimeout bounds a message to a process that does not read: it is hung,
-// and the heartbeat deals with it.
+// sendTimeout bounds a message to a process that does not read, when there is no
+// room left for it: it is hung, and the heartbeat deals with it.
 const sendTimeout = 100 * time.Millisecond
 
 // channel is one end of the connection between a process and the one that
@@ -23,6 +23,8 @@ const sendTimeout = 100 * time.Millisecond
 type channel struct {
 	conn net.Conn
 	mu   sync.Mutex // one writer at a time
+	// file came with the message that was read last; it belongs to the reader.
+	file *os.File
 }
 
 // newChannel makes a pair: our end, and the other as a file to hand down.
@@ -49,24 +51,67 @@ func adoptChannel(f *os.File) (*channel, error) {
 	return &channel{conn: conn}, nil
 }
 
-// send sends a message. Failing means that the other end is gone or hung, which
-// others notice.
-func (c *channel) send(m message.Message) error {
+// send sends a message without a file.
+func (c *channel) send(m message.Message) error { return c.sendFile(m, nil) }
+
+// sendFile sends a message with a file that the other end may use, or nil; it is
+// lent. A file does not wait: where there is no room, the message goes alone.
+// Failing means that the other end is gone or hung, which others notice. That
+// this process has no processor for a while is no reason: what fits is sent before
+// there is a time limit.
+func (c *channel) sendFile(m message.Message, f *os.File) error {
+	b, err := message.Append(nil, m)
+	if err != nil {
+		return err
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	b = b[sendNow(c.conn, b, f):]
+	if len(b) == 0 {
+		return nil
+	}
 	c.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
-	return message.Write(c.conn, m)
+	_, err = c.conn.Write(b)
+	return err
 }
 
 // receive calls f for each message until the other end is gone.
 func (c *channel) receive(f func(message.Message)) {
+	defer c.keep(nil)
 	for {
-		m, err := message.Read(c.conn)
+		m, err := message.Read(c)
 		if err != nil {
 			return
 		}
 		f(m)
+		c.keep(nil)
 	}
+}
+
+// keep notes the file that came with a message, and closes one that nobody
+// wanted.
+func (c *channel) keep(f *os.File) {
+	if c.file != nil {
+		c.file.Close()
+	}
+	c.file = f
+}
+
+// take gives away the file that came with the message that is being received, or
+// nil.
+func (c *channel) take() *os.File {
+	f := c.file
+	c.file = nil
+	return f
+}
+
+// Read implements io.Reader, for package message.
+func (c *channel) Read(b []byte) (int, error) {
+	n, f, err := readWithFile(c.conn, b)
+	if f != nil {
+		c.keep(f)
+	}
+	return n, err
 }
 
 // close lets the other end see that nobody is here any more.

@@ -26,6 +26,8 @@ type nursery struct {
 	out      *logOutput
 	strategy tfork.Strategy
 	group    *supervise.Group
+	// right is what gives the right to name the processes.
+	right names.Place
 	// other gets the messages that are not for the group, from the process's
 	// own goroutine; gone is called in the group's.
 	other func(*child, message.Message)
@@ -44,8 +46,10 @@ type order struct {
 	function string
 	// path is the program, or "" for this very one.
 	path string
-	// unique is part of the name of a process that does not hold its place yet.
+	// unique is part of the name of a process that does not hold its place: not
+	// yet, which is waits, or no longer.
 	unique  uint64
+	waits   bool
 	cgroup  *os.File
 	release func()
 }
@@ -108,7 +112,12 @@ func (n *nursery) start(o order) (_ *child, err error) {
 // name, not the worker.
 func (n *nursery) name(c *child) *os.File {
 	b := &c.order.boot
-	s, err := n.dir.Bind(names.Name(b.Role, b.Service, b.Instance, c.order.unique))
+	spare := names.Name(b.Role, b.Service, b.Instance, c.order.unique)
+	name := c.order.canonical()
+	if c.order.waits {
+		name = spare
+	}
+	s, err := n.dir.Claim(name, spare, n.right)
 	if err != nil {
 		n.log.Error("a process starts without a name", "error", err)
 		return nil
@@ -185,6 +194,19 @@ func outcome(st tfork.Status, err error) restart.Outcome {
 func (c *child) TellStop(reason string) {
 	c.log.Info("told to stop", "reason", reason)
 	c.channel.send(message.Text(message.Stop, reason))
+}
+
+// reopenAll hands the log file, if it is the new one, to all processes of a group;
+// otherwise they try for themselves. It belongs in the group's goroutine.
+func reopenAll(g *supervise.Group, out *logOutput, opened bool) {
+	out.lend(func(log *os.File) {
+		if !opened {
+			log = nil
+		}
+		g.Processes(func(p supervise.Process) {
+			p.(*child).channel.sendFile(message.Message{Kind: message.Reopen}, log)
+		})
+	})
 }
 
 // Abort asks a hung process for its stack.
@@ -278,7 +300,7 @@ func (c *child) promote() {
 	if c.id == (names.ID{}) {
 		return
 	}
-	if err := c.nursery.dir.Promote(c.id, c.order.canonical()); err != nil {
+	if err := c.nursery.dir.Promote(c.id, c.order.canonical(), c.nursery.right); err != nil {
 		c.log.Error("cannot take over the name", "error", err)
 	}
 }

@@ -41,10 +41,11 @@ func (s *Server) Reload() { s.command(command{kind: message.Reload}) }
 
 // Reopen opens the logs again, in every process.
 func (s *Server) Reopen() {
-	if err := s.out.reopen(); err != nil {
+	err := s.out.reopen(nil)
+	if err != nil {
 		s.log.Error("the old log file stays in use", "error", err)
 	}
-	s.command(command{kind: message.Reopen})
+	s.command(command{kind: message.Reopen, opened: err == nil})
 }
 
 // Scale adds delta to the number of workers of a service, or of all for the

@@ -68,11 +68,13 @@
 //	it costs              a thread's wait (see accept)  less, with net's own listener
 //	a datagram wakes      all idle workers              one worker
 //	a worker dies         the others take its share     its queue waits for its successor
-//	fewer by SIGTTOU,     nothing                       the queues of those that are missing
-//	exit 0 or a reload                                  wait, and nobody comes
+//	fewer by SIGTTOU      nothing                       refused below the number at the
+//	or a reload                                         start: it opened the sockets
+//	a worker's exit 0     nothing                       its queue waits, and nobody comes:
+//	                                                    the log says so
 //
-// So reuse-port is for a fixed number of workers that do not leave for good.
-// docs/prefork-bench.md measures both.
+// So reuse-port is for workers that do not leave for good. Where one process
+// serves alone it does nothing. docs/prefork-bench.md measures both.
 //
 // # Signals
 //
@@ -92,6 +94,7 @@
 //
 //	hung worker                 SIGABRT, its stack in the log, AbortGrace later
 //	                            SIGKILL; restarted
+//	master hangs in a hook      the same, after ReadyTimeout
 //	worker ignores its stop     SIGKILL after StopTimeout
 //	crash loop                  growing delays; with RestartLimit the service
 //	                            fails, the others go on, Run returns FailedError
@@ -125,7 +128,8 @@
 //	                              the other process is gone
 //	socket of a name              the process of that name
 //	pin of a socket's file        who supervises that process
-//	log file                      each process its own
+//	log file                      each process its own; at a HUP of the supervisor or a
+//	                              master those below get the new one from it
 //	Service.Cgroup's directory    given to the master, closed when the worker is gone
 //
 // # Concurrency

@@ -39,7 +39,7 @@ const (
 
 // Exit is an error with which a hook chooses the exit code of its process.
 type Exit struct {
-	// Code is the exit code, 0 to 255.
+	// Code is the exit code, 0 to 255; any other number is [ExitRestart].
 	Code int
 	// Err is logged; it may be nil.
 	Err error
@@ -58,8 +58,8 @@ func (e *Exit) Unwrap() error { return e.Err }
 
 // exitCode is the code that an error of a hook stands for.
 func exitCode(err error) int {
-	if e := (*Exit)(nil); errors.As(err, &e) {
-		return e.Code
+	if e := (*Exit)(nil); errors.As(err, &e) && 0 <= e.Code && e.Code <= 255 {
+		return e.Code // the kernel would make 0 of 256: done, for good
 	}
 	if err == nil {
 		return ExitDone

@@ -89,6 +89,22 @@ func TestServer_WorkerThatNeverGetsReady_IsReplaced(t *testing.T) {
 	s.see(gatedService)
 }
 
+// TestServer_MasterThatHangsInItsHooks_IsReplaced, heartbeat or not.
+func TestServer_MasterThatHangsInItsHooks_IsReplaced(t *testing.T) {
+	for _, service := range []string{stuckService, stuckAloneService} {
+		t.Run(service, func(t *testing.T) {
+			closed := gate(t)
+			closed(true)
+			s := prepare(t, fmt.Sprintf("children = 1\nbackoff-increment = 0\nheartbeat-timeout = 0\nready-timeout = %q", testutil.Scaled(2*time.Second)))
+			s.launch(service)
+			s.logged("SIGABRT", "neither ready nor a sign of life in time", "role=supervisor")
+			closed(false)
+			s.ready()
+			s.see(service)
+		})
+	}
+}
+
 // TestServer_CrashLoopOfAllWorkers_BacksOffAndRecovers: nobody else is
 // disturbed, and when the cause is gone all is well again.
 func TestServer_CrashLoopOfAllWorkers_BacksOffAndRecovers(t *testing.T) {

@@ -81,12 +81,28 @@ func eachThread(f func(tid int) error) error {
 // no supplementary groups.
 type identity struct{ uid, gid int }
 
-// checkIdentity says whether the user and the group of the settings exist, while
-// somebody is there to read the answer.
+// checkIdentity says whether the user and the group of the settings exist, and
+// whether this process may become them, while somebody is there to read the
+// answer.
 func checkIdentity(st config.Settings) error {
-	_, err := identityOf(st)
-	return err
+	to, err := identityOf(st)
+	if err != nil || to.needsNothing() {
+		return err
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if unix.Capget(&header, &data[0]) != nil {
+		return nil // a sandbox does not let it tell: the workers will
+	}
+	const both = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+	if data[0].Effective&both != both {
+		return fmt.Errorf("user = %q, group = %q: %w: only root, or who has CAP_SETUID and CAP_SETGID, can start workers of another user", st.User, st.Group, os.ErrPermission)
+	}
+	return nil
 }
+
+// needsNothing tells whether the process is to stay who it is.
+func (to *identity) needsNothing() bool { return to == nil || os.Geteuid() != 0 && to.already() }
 
 // identityOf is that of the settings, or nil if they name none.
 func identityOf(st config.Settings) (*identity, error) {
@@ -114,7 +130,7 @@ func identityOf(st config.Settings) (*identity, error) {
 // become changes all threads of the process, for good: it must not be possible
 // to come back. Who is that user already needs no privilege for it.
 func (to *identity) become() error {
-	if to == nil || os.Geteuid() != 0 && to.already() {
+	if to.needsNothing() {
 		return nil
 	}
 	for _, step := range []struct {

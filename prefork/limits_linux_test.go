@@ -4,8 +4,10 @@
 package prefork
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -55,6 +57,29 @@ func TestServer_LimitsOfWorkers(t *testing.T) {
 			t.Errorf("the master has become user %d", owner)
 		}
 	})
+}
+
+// TestServer_AnotherUserWithoutTheRight is refused at the start: each worker could
+// only say so in its log, again and again.
+func TestServer_AnotherUserWithoutTheRight(t *testing.T) {
+	s := prepare(t, "user = \"65533\"")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, testutil.Exe(), s.config, httpService)
+	if os.Getuid() == 0 {
+		cmd.Path = testutil.ExeForAnyUser
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		for _, path := range []string{s.config, filepath.Dir(s.config), filepath.Dir(filepath.Dir(s.config))} {
+			if err := os.Chown(path, 65534, 65534); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	cmd.Env = testutil.HelperEnv(serverProcess)
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "CAP_SETUID") {
+		t.Errorf("%v: %s", err, out)
+	}
 }
 
 // capable tells whether this process has a capability.

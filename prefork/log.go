@@ -58,22 +58,23 @@ type logOutput struct {
 // openLog opens the file; an empty path is standard error.
 func openLog(path string) (*logOutput, error) {
 	o := &logOutput{path: path}
-	return o, o.reopen()
+	return o, o.reopen(nil)
 }
 
 // inheritLog uses a file that was handed down: the process may have no right
 // to open it.
 func inheritLog(path string, f *os.File) *logOutput { return &logOutput{path: path, file: f} }
 
-// reopen opens the file again, which the administrator has moved away. If that
-// fails the old one stays in use.
-func (o *logOutput) reopen() error {
+// reopen opens the file again, which the administrator has moved away, unless it
+// was handed down as f, which is taken. If that fails the old one stays in use.
+func (o *logOutput) reopen(f *os.File) (err error) {
 	if o.path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
-	if err != nil {
-		return fmt.Errorf("log file: %w", err)
+	if f == nil {
+		if f, err = os.OpenFile(o.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640); err != nil {
+			return fmt.Errorf("log file: %w", err)
+		}
 	}
 	o.mu.Lock()
 	old := o.file

@@ -71,7 +71,7 @@ func newMaster(p *process, dir *names.Dir) *master {
 	m.count.Store(int64(st.Children))
 	m.group = supervise.NewGroup(supervise.New(m.policy, rand.Float64), m)
 	m.nursery = &nursery{
-		dir: dir, log: p.log, out: p.out, strategy: p.boot.Strategy, group: m.group,
+		dir: dir, log: p.log, out: p.out, strategy: p.boot.Strategy, group: m.group, right: p.place(),
 		gone: func(c *child) {
 			m.channel.send(message.Text(message.Buried, strconv.Itoa(c.cmd.Process.Pid)))
 			m.tellAll(message.Message{Kind: message.Poke})
@@ -129,14 +129,15 @@ func (m *master) run(w *tfork.Worker) int {
 // beat gives the supervisor signs of life: of the group, not only of the
 // process.
 func (m *master) beat() {
+	beat := func() { m.channel.send(message.Message{Kind: message.Beat}) }
+	m.group.Do(beat) // the first one says that the hooks have returned
 	interval := m.boot.Settings.HeartbeatTimeout / 3
 	if interval <= 0 {
 		return
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for {
-		m.group.Do(func() { m.channel.send(message.Message{Kind: message.Beat}) })
+	for ; ; m.group.Do(beat) {
 		select {
 		case <-m.group.Done():
 			return
@@ -152,7 +153,7 @@ func (m *master) listen() {
 		case message.Stop:
 			m.leave(string(msg.Body))
 		case message.Reopen:
-			m.reopen()
+			m.reopen(m.channel.take())
 		case message.Poke:
 			m.group.Do(func() { m.tellAll(msg) })
 		case message.Promote:
@@ -176,16 +177,22 @@ func (m *master) listen() {
 // leave makes the master stop its workers, and end when the last one has left.
 // It may be called before there is a group at work: the event waits for it.
 func (m *master) leave(reason string) {
+	m.group.Post(m.leaves(reason))
+}
+
+// leaves notes that the master leaves; the event is what makes it.
+func (m *master) leaves(reason string) supervise.Event {
 	m.log.Info("leaving", "reason", reason)
 	m.leaving.Store(true)
 	m.setState(StateDraining)
-	m.group.Post(supervise.Stop{Reason: reason})
+	return supervise.Stop{Reason: reason}
 }
 
-// reopen opens the log again, here and in all workers.
-func (m *master) reopen() {
-	m.process.reopen()
-	m.group.Do(func() { m.tellAll(message.Message{Kind: message.Reopen}) })
+// reopen opens the log again, here and in all workers, which get the same file:
+// as another user they may have no right to open it.
+func (m *master) reopen(f *os.File) {
+	opened := m.process.reopen(f)
+	m.group.Do(func() { reopenAll(m.group, m.out, opened) })
 }
 
 // tellAll sends a message to all workers. It belongs in the group's goroutine.
@@ -193,14 +200,27 @@ func (m *master) tellAll(msg message.Message) {
 	m.group.Processes(func(p supervise.Process) { p.(*child).channel.send(msg) })
 }
 
+// least is how few workers there may be: as many as have sockets of their own, if
+// they are there.
+func (m *master) least() int64 {
+	return min(int64(ownSockets(m.boot.Sockets)), m.count.Load())
+}
+
 // scale changes the number of workers. It belongs in the group's goroutine.
 func (m *master) scale(delta int) {
-	count := min(max(m.count.Load()+int64(delta), 0), maxChildren)
+	wanted, least := m.count.Load()+int64(delta), m.least()
+	if wanted < least {
+		m.log.Warn(needsWorkers, "wanted", wanted, "sockets", least)
+	}
+	count := min(max(wanted, least), maxChildren)
 	m.count.Store(count)
 	m.log.Info("workers wanted", "count", count)
 	m.channel.send(message.Text(message.Count, strconv.FormatInt(count, 10)))
-	go m.group.Post(supervise.Scale{Count: int(count)})
+	m.group.Follow(supervise.Scale{Count: int(count)})
 }
+
+// needsWorkers is why some services cannot have fewer workers.
+const needsWorkers = "reuse-port: each socket needs its worker, there cannot be fewer"
 
 // takeNames gives the workers of a master that has just taken its place their
 // proper names. It belongs in the group's goroutine.
@@ -224,9 +244,7 @@ func (m *master) Start(a supervise.Spawn) (supervise.Process, error) {
 	}
 	o.boot.Sockets = forInstance(m.boot.Sockets, a.Slot)
 	o.boot.Shared = m.task.Shared()
-	if a.Replaces || !m.promoted {
-		o.unique = uint64(os.Getpid())<<20 | uint64(a.Inc)&(1<<20-1)
-	}
+	o.unique, o.waits = uint64(os.Getpid())<<20|uint64(a.Inc)&(1<<20-1), a.Replaces || !m.promoted
 	if m.service.Cgroup != nil {
 		var err error
 		if o.cgroup, o.release, err = m.service.Cgroup(m.task, a.Slot); err != nil {
@@ -281,6 +299,9 @@ func (m *master) noticeEnd(e supervise.Ended, p supervise.Process) {
 	} else {
 		m.log.Error("cannot start a worker", "instance", e.Slot, "error", e.Outcome.Start, "seconds", e.Wait.Seconds())
 	}
+	if !e.Decision.Restart && e.Slot < ownSockets(m.boot.Sockets) {
+		m.log.Error("what the kernel gives to this worker's socket waits for nobody", "instance", e.Slot)
+	}
 	if m.boot.Replaces && !m.wasReady {
 		m.quit(ExitRestart, "a worker of the new program ended before all were ready")
 	}
@@ -289,7 +310,7 @@ func (m *master) noticeEnd(e supervise.Ended, p supervise.Process) {
 // quit ends the master with its workers. It belongs in the group's goroutine.
 func (m *master) quit(code int, reason string) {
 	m.code = code
-	go m.leave(reason)
+	m.group.Follow(m.leaves(reason))
 }
 
 // answer is what the master's own socket says.
@@ -303,12 +324,15 @@ func (m *master) answer(q message.Message) message.Message {
 		r.Children = int(m.count.Load())
 		return message.JSON(message.Row, r)
 	case message.Reopen:
-		m.reopen()
+		m.reopen(nil)
 		return done
 	case message.Scale:
 		delta, err := strconv.Atoi(string(q.Body))
 		if err != nil {
 			return message.Text(message.Refuse, "scale: want a decimal number, like +1")
+		}
+		if least := m.least(); least > 0 && m.count.Load()+int64(delta) < least {
+			return message.Text(message.Refuse, needsWorkers)
 		}
 		m.group.Do(func() { m.scale(delta) })
 		return done

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -171,10 +172,16 @@ func (m *countingModel) Run(s *Server) error {
 	return nil
 }
 
-func TestServer_RegisteredModel(t *testing.T) {
-	testutil.NeedPeerCredentials(t)
+// usersModel is registered once, however often the tests run in one process.
+var usersModel = sync.OnceValue(func() *countingModel {
 	m := &countingModel{}
 	RegisterModel("counting", m)
+	return m
+})
+
+func TestServer_RegisteredModel(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
+	m := usersModel()
 	s, err := New(Options{Services: []string{"echo", "http"}, Config: config.Config{Model: "counting"}})
 	if err != nil {
 		t.Fatal(err)
@@ -217,6 +224,9 @@ func TestExitCode(t *testing.T) {
 		{nil, 0},
 		{errors.New("x"), 127},
 		{&Exit{Code: 3}, 3},
+		{&Exit{Code: 255}, 255},
+		{&Exit{Code: 256}, 127},
+		{&Exit{Code: -1}, 127},
 		{fmt.Errorf("deep: %w", &Exit{Code: 4, Err: http.ErrServerClosed}), 4},
 	} {
 		if got := exitCode(tt.err); got != tt.want {

@@ -5,7 +5,11 @@ package prefork
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,10 +17,16 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/restart"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/supervise"
 )
 
 func readFile(t testing.TB, path string) string {
@@ -107,6 +117,29 @@ func TestServer_LogsAreOpenedAgain(t *testing.T) {
 	}
 }
 
+// TestServer_LogIsHandedDown to workers of another user, who may not open it.
+func TestServer_LogIsHandedDown(t *testing.T) {
+	identity := ""
+	if os.Getuid() == 0 {
+		identity = "user = \"65534\""
+	}
+	s := start(t, "children = 1\n"+identity, httpService)
+	if err := os.Rename(s.log, s.log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(syscall.SIGHUP, "supervisor")
+	s.logged("log opened again", "role=worker")
+	// A master opens it for its own workers too.
+	if err := os.Rename(s.log, s.log+".2"); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(syscall.SIGHUP, "master-http")
+	s.logged("log opened again", "role=worker")
+	if old := readFile(t, s.log+".1") + readFile(t, s.log+".2"); strings.Contains(old, "stays in use") {
+		t.Error("somebody was left with the old file")
+	}
+}
+
 func TestServer_NoChildren(t *testing.T) {
 	s := start(t, "children = 0", httpService)
 	if s.logLine("level=WARN", "nobody serves") == "" {
@@ -161,6 +194,66 @@ func TestServer_Scale(t *testing.T) {
 		t.Error(err)
 	}
 	count(0, "http")
+}
+
+// idle is an owner that cannot start anything.
+type idle struct{}
+
+func (idle) Start(supervise.Spawn) (supervise.Process, error) { return nil, errors.New("nobody") }
+func (idle) Promote(int, supervise.Process)                   {}
+func (idle) Notice(supervise.Action, supervise.Process)       {}
+
+// mute is a channel's end that takes everything and never waits.
+type mute struct{ net.Conn }
+
+func (mute) Write(b []byte) (int, error)      { return len(b), nil }
+func (mute) SetWriteDeadline(time.Time) error { return nil }
+
+// TestMaster_ScalesInOrder: signals come in a burst, and the last one counts.
+func TestMaster_ScalesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		policy := supervise.Policy{Limit: &restart.Window{}, Backoff: restart.Backoff{Increment: time.Hour, Maximum: time.Hour}}
+		m := &master{
+			process: &process{boot: &boot{}, channel: &channel{conn: mute{}}, log: slog.New(slog.DiscardHandler)},
+			group:   supervise.NewGroup(supervise.New(func(int) supervise.Policy { return policy }, rand.Float64), idle{}),
+		}
+		go m.group.Run(0)
+		const burst = 200
+		m.group.Do(func() {
+			for range burst {
+				m.scale(1)
+			}
+		})
+		synctest.Wait()
+		m.group.Do(func() {
+			if got := m.group.Count(); got != burst {
+				t.Errorf("%d workers, want %d", got, burst)
+			}
+		})
+		m.group.Post(supervise.Stop{})
+		<-m.group.Done()
+	})
+}
+
+// TestTree_OnlyTheHolderIsScaled: what a master says after it was replaced would
+// be the number of workers of the next one to start.
+func TestTree_OnlyTheHolderIsScaled(t *testing.T) {
+	service, err := lookup(echoService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := &tree{server: &Server{services: []*Service{service}}, config: &config.Config{}, scaled: map[string]int{}}
+	policy := supervise.Policy{Limit: &restart.Window{}}
+	tr.group = supervise.NewGroup(supervise.New(func(int) supervise.Policy { return policy }, rand.Float64), idle{})
+	go tr.group.Run(0)
+	tr.heard(&child{order: order{boot: boot{Service: echoService}}}, message.Text(message.Count, "1"))
+	tr.group.Do(func() {
+		if len(tr.scaled) > 0 {
+			t.Errorf("scaled by %v", tr.scaled)
+		}
+	})
+	tr.group.Post(supervise.Stop{})
+	<-tr.group.Done()
 }
 
 func TestServer_Commands(t *testing.T) {

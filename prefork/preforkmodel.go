@@ -6,6 +6,7 @@ package prefork
 import (
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -34,6 +35,9 @@ func (preforkModel) Run(s *Server) error {
 	t.group.Run(len(s.services))
 	t.sweeps.Wait()
 	t.image.close()
+	if t.pending != nil {
+		t.pending.image.close() // the stop came first
+	}
 	if len(t.failed) > 0 {
 		return &FailedError{Reasons: t.failed}
 	}
@@ -53,7 +57,9 @@ type tree struct {
 	scaled map[string]int // by service: workers added by hand
 	failed map[string]string
 	ends   map[int]string // by slot: how the last master ended
-	// pending is what a reload tries.
+	// reading says that a reload waits for its configuration; pending is what it
+	// tries then.
+	reading bool
 	pending *pending
 }
 
@@ -89,9 +95,7 @@ func (t *tree) do(c command) {
 	case message.Reload:
 		t.reload()
 	case message.Reopen:
-		t.group.Processes(func(p supervise.Process) {
-			p.(*child).channel.send(message.Message{Kind: message.Reopen})
-		})
+		reopenAll(t.group, t.server.out, c.opened)
 	case message.Scale:
 		for slot, service := range t.server.services {
 			if master, ok := t.group.Holder(slot).(*child); ok && (c.service == "" || c.service == service.Name) {
@@ -116,9 +120,10 @@ func (t *tree) settings(slot int, fresh bool) config.Settings {
 // margin is what a master needs beyond the time of its workers.
 const margin = 2 * time.Second
 
-// policy is how masters are treated. There is no time limit for a master's
-// first readiness: that comes when the last of its workers is ready, and one
-// worker that crashes must not end the others.
+// policy is how masters are treated. There is no time limit for the first
+// readiness of one that has workers: that comes when the last of them is ready,
+// and one worker that crashes must not end the others. But its own hooks have to
+// return in time.
 func (t *tree) policy(slot int) supervise.Policy {
 	st := t.settings(slot, t.pending != nil)
 	p := supervise.Policy{
@@ -131,6 +136,11 @@ func (t *tree) policy(slot int) supervise.Policy {
 		StopTimeout: st.StopTimeout + st.AbortGrace + margin,
 		BeatTimeout: st.HeartbeatTimeout,
 		AbortGrace:  st.AbortGrace,
+	}
+	if t.server.services[slot].InhibitPrefork {
+		p.ReadyTimeout = st.ReadyTimeout
+	} else {
+		p.BeginTimeout = st.ReadyTimeout
 	}
 	if st.ReadyTimeout > 0 {
 		p.ReplaceTimeout = st.ReadyTimeout + margin
@@ -151,9 +161,8 @@ func (t *tree) Start(a supervise.Spawn) (supervise.Process, error) {
 		RuntimeDir: t.server.dir.Path(), LogFile: t.server.config.LogFile,
 		Replaces: a.Replaces, Sockets: t.server.sockets[service.Name],
 	}
-	if a.Replaces {
-		o.unique = uint64(a.Inc)
-	} else {
+	o.unique, o.waits = uint64(a.Inc), a.Replaces
+	if !a.Replaces {
 		o.boot.After = t.ends[a.Slot]
 	}
 	c, err := t.nursery.start(o)
@@ -223,10 +232,19 @@ func (t *tree) heard(c *child, m message.Message) {
 			return
 		}
 		t.group.Do(func() {
+			if !t.holds(c) {
+				return // a reload has replaced it, and what was scaled before it
+			}
 			configured := settingsOf(t.config, c.service()).Children
 			t.scaled[service] = count - configured
 		})
 	}
+}
+
+// holds tells whether a master is the one of its service.
+func (t *tree) holds(c *child) bool {
+	slot := slices.Index(t.server.services, c.service())
+	return t.group.Holder(slot) == supervise.Process(c)
 }
 
 // service returns what the process serves.
@@ -248,37 +266,50 @@ func (t *tree) masterGone(c *child) {
 	})
 }
 
-// reload begins to replace all masters.
+// reload begins to replace all masters. The program's own code gives the
+// configuration: it may take its time, and nobody waits for it here.
 func (t *tree) reload() {
 	s := t.server
-	if t.pending != nil {
+	if t.reading || t.pending != nil {
 		s.log.Warn("a reload is running already")
 		return
 	}
 	s.log.Info("reload begins")
 	s.manager.Reloading()
-	p := &pending{config: t.config}
-	if s.options.Reload != nil {
-		c, err := s.options.Reload()
-		if err == nil {
-			err = c.Check()
-		}
-		if err == nil {
-			err = s.checkIdentities(&c)
-		}
-		if err != nil {
-			t.rolledBack("configuration: " + err.Error())
-			return
-		}
-		p.config = &c
+	if s.options.Reload == nil {
+		t.try(t.config)
+		return
 	}
-	var err error
-	if p.image, err = openImage(); err != nil {
+	t.reading = true
+	go func() {
+		c, err := s.options.Reload()
+		t.group.Do(func() {
+			t.reading = false
+			if err == nil {
+				err = c.Check()
+			}
+			if err == nil {
+				err = s.checkServices(&c)
+			}
+			if err != nil {
+				t.rolledBack("configuration: " + err.Error())
+				return
+			}
+			t.try(&c)
+		})
+	}()
+}
+
+// try replaces all masters by those of the program on disk, with this
+// configuration.
+func (t *tree) try(c *config.Config) {
+	image, err := openImage()
+	if err != nil {
 		t.rolledBack(err.Error())
 		return
 	}
-	t.pending = p
-	go t.group.Post(supervise.Reload{})
+	t.pending = &pending{config: c, image: image}
+	t.group.Follow(supervise.Reload{})
 }
 
 // rolledOut makes what was tried the present state.

@@ -64,7 +64,7 @@ func enter(w *tfork.Worker) (*process, error) {
 		return p, err
 	}
 	// The first message says what could not be known before the start.
-	welcome, err := message.Read(p.channel.conn)
+	welcome, err := message.Read(p.channel)
 	if err != nil || welcome.Kind != message.Welcome {
 		return p, fmt.Errorf("prefork: the supervising process is gone")
 	}
@@ -96,6 +96,14 @@ func (p *process) answerAt(w *tfork.Worker, h names.Handler) {
 	p.stopNames = stop
 }
 
+// place is the one that the process is to hold.
+func (p *process) place() names.Place {
+	if p.boot.ID == (names.ID{}) {
+		return names.Place{} // it has no name
+	}
+	return names.Place{Name: names.Name(p.boot.Role, p.boot.Service, p.boot.Instance, 0), ID: p.boot.ID}
+}
+
 // ready tells the supervising process.
 func (p *process) ready() {
 	p.setState(StateReady)
@@ -123,17 +131,22 @@ func (p *process) row() Process {
 	return r
 }
 
-// reopen opens the log again and tells the service.
-func (p *process) reopen() {
-	if err := p.out.reopen(); err != nil {
+// reopen opens the log again and tells the service. f is the file if it was
+// opened already, by somebody who may; it is taken. It tells whether the log is
+// the new one.
+func (p *process) reopen(f *os.File) bool {
+	err := p.out.reopen(f)
+	if err != nil {
 		p.log.Error("the old log file stays in use", "error", err)
+	} else {
+		p.log.Info("log opened again")
 	}
 	if p.service.Reopen != nil {
 		if err := p.service.Reopen(p.task); err != nil {
 			p.log.Error("reopen", "error", err)
 		}
 	}
-	p.log.Info("log opened again")
+	return err == nil
 }
 
 // pruneOwn removes the process's own name, for want of a supervising process.

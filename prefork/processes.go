@@ -28,7 +28,8 @@ type Process struct {
 	Role string `json:"role"`
 	// Instance is a worker's number, -1 for all others.
 	Instance int `json:"instance"`
-	// Pid is what the kernel says, also of a process that does not answer.
+	// Pid is what the kernel says, also of a process that does not answer; 0 of
+	// one that has not begun.
 	Pid int `json:"pid"`
 	// State is one of the States; all that follows is of a process that answers.
 	State   string    `json:"state"`
@@ -52,7 +53,8 @@ const answerTimeout = 2 * time.Second
 // Processes returns the table of all processes of the server that lives on the
 // runtime directory: the supervisor, then by service the master and its
 // workers. A process that does not answer within two seconds is in the table
-// with State [StateSilent] and its pid. An empty directory is an empty table;
+// with State [StateSilent] and its pid; one that was only just started with
+// [StateStarting] and no pid yet. An empty directory is an empty table;
 // one that does not exist is os.ErrNotExist.
 func Processes(runtimeDir string) ([]Process, error) {
 	entries, err := names.List(runtimeDir, answerTimeout)
@@ -72,15 +74,36 @@ func Processes(runtimeDir string) ([]Process, error) {
 		table = append(table, p)
 	}
 	slices.SortFunc(table, func(a, b Process) int {
-		rank := map[string]int{names.Supervisor: 0, names.Master: 1, names.Worker: 2}
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(rank[a.Role], rank[b.Role]),
 			cmp.Compare(a.Instance, b.Instance), cmp.Compare(a.Name, b.Name))
 	})
+	unborn(table)
 	return table, nil
 }
 
+// rank orders roles: each is started by the one before.
+var rank = map[string]int{names.Supervisor: 0, names.Master: 1, names.Worker: 2}
+
+// unborn finds those that have not begun: the kernel still tells the pid of
+// the process that made their sockets. Who goes by that number and kills would
+// hit the wrong one.
+func unborn(table []Process) {
+	holder := map[int]int{} // by pid: the highest rank that has it
+	for _, p := range table {
+		if r, seen := holder[p.Pid]; !seen || rank[p.Role] < r {
+			holder[p.Pid] = rank[p.Role]
+		}
+	}
+	for i := range table {
+		if p := &table[i]; p.State == StateSilent && p.Pid != 0 && rank[p.Role] > holder[p.Pid] {
+			p.Pid, p.State = 0, StateStarting
+		}
+	}
+}
+
 // Ping asks the process of that name whether it lives, and returns its pid.
-// Errors: [ErrNoProcess], [ErrNoAnswer] (the pid is known then too).
+// Errors: [ErrNoProcess], [ErrNoAnswer] (with the pid; that of the process which
+// started it, if it has not begun).
 func Ping(runtimeDir, name string) (pid int, err error) {
 	_, pid, err = names.Ask(runtimeDir, name, message.Message{Kind: message.Ping}, answerTimeout)
 	return pid, err

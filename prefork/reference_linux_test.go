@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/names"
 )
 
 // Samba's tests of its prefork model, and where they are here. Ours look at the
@@ -164,6 +165,30 @@ func TestPing_TheBusyAnswerAtOnce(t *testing.T) {
 		t.Errorf("one that is stopped is in the table as %+v", p)
 	}
 	testutil.Kill(pid, syscall.SIGCONT)
+}
+
+// TestProcesses_WhoHasNotBegunHasNoPid: its starter's is not its own.
+func TestProcesses_WhoHasNotBegunHasNoPid(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	d, err := names.Open(dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, name := range []string{"prefork-master-echo", "prefork-worker-echo-0"} {
+		socket, err := d.Bind(name) // both are this process's, and nobody answers
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.Close()
+	}
+	table, err := Processes(dir)
+	if err != nil || len(table) != 2 {
+		t.Fatalf("%v, %v", table, err)
+	}
+	if m, w := table[0], table[1]; m.Pid != os.Getpid() || m.State != StateSilent || w.Pid != 0 || w.State != StateStarting {
+		t.Errorf("master %d, %s; worker %d, %s", m.Pid, m.State, w.Pid, w.State)
+	}
 }
 
 func TestProcesses_OfNobody(t *testing.T) {

@@ -4,6 +4,7 @@
 package prefork
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
 
 // ownProgram makes the server run from a copy of the test binary, which a test
@@ -97,6 +99,7 @@ func TestServer_ReloadRollsBack(t *testing.T) {
 		{"not a program", func(s *stage) { s.replace("rubbish") }, "exec format error"},
 		{"a program that ends", func(s *stage) { s.replace("#!/bin/sh\nexit 7\n") }, "the new process ended"},
 		{"a broken configuration", func(s *stage) { s.configure("childern = 2") }, "did you mean children?"},
+		{"settings for nobody", func(s *stage) { s.configure(good + "\n[service.htpp]\nchildren = 3") }, `no service \"htpp\"`},
 		{"workers that cannot start", func(s *stage) { s.configure(good + "\nrlimit-nofile = 4") }, "reload failed"},
 	}
 	for _, tt := range tests {
@@ -123,4 +126,43 @@ func TestServer_ReloadRollsBack(t *testing.T) {
 			s.unique()
 		})
 	}
+}
+
+// TestServer_ReloadThatHangs_StopsNobody: the configuration comes from the
+// program's own code.
+func TestServer_ReloadThatHangs_StopsNobody(t *testing.T) {
+	st := config.Default()
+	st.Children, st.BackoffIncrement = 1, 0
+	asked, answer := make(chan struct{}), make(chan error)
+	dir := filepath.Join(t.TempDir(), "run")
+	s, err := New(Options{
+		Services: []string{httpService},
+		Config:   config.Config{Defaults: &st, RuntimeDir: dir},
+		Reload: func() (config.Config, error) {
+			close(asked)
+			return config.Config{}, <-answer
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Run(t.Context()) }()
+	<-s.Ready()
+	s.Reload()
+	<-asked
+	old, err := Ping(dir, "prefork-master-http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testutil.Kill(old, syscall.SIGKILL)
+	testutil.Poll(t, patience, "the master is renewed", func() bool {
+		pid, err := Ping(dir, "prefork-master-http")
+		return err == nil && pid != old
+	})
+	s.Stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	answer <- errors.New("too late")
 }

@@ -37,7 +37,8 @@ type Options struct {
 	// Strategy is how tfork starts masters and workers.
 	Strategy tfork.Strategy
 	// Reload, if set, gives the configuration at a reload. Sockets, the runtime
-	// directory, the model and the list of services stay as they are.
+	// directory, the model and the list of services stay as they are. It is
+	// called by a goroutine of its own, one reload after the other.
 	Reload func() (config.Config, error)
 }
 
@@ -71,6 +72,7 @@ type command struct {
 	kind    message.Kind
 	service string
 	delta   int
+	opened  bool // Reopen: the supervisor has the new log
 }
 
 // New checks everything, takes the runtime directory and opens the sockets; it
@@ -116,8 +118,7 @@ func New(o Options) (s *Server, err error) {
 	return s, nil
 }
 
-// chooseServices looks the services up, and refuses settings for those that do
-// not run: that is a slip of the pen.
+// chooseServices looks the services up.
 func (s *Server) chooseServices() error {
 	list := s.options.Services
 	if list == nil {
@@ -136,20 +137,26 @@ func (s *Server) chooseServices() error {
 		}
 		s.services = append(s.services, service)
 	}
-	for name := range s.config.Services {
+	return s.checkServices(&s.config)
+}
+
+// checkServices refuses settings for services that do not exist, which are a slip
+// of the pen, and users and groups that do not: a worker could only say so in its
+// log, again and again. At a reload the sockets stay, and with reuse-port each
+// needs its worker.
+func (s *Server) checkServices(c *config.Config) error {
+	for name := range c.Services {
 		if _, err := lookup(name); err != nil {
 			return fmt.Errorf("configuration: service.%s: %w", name, err)
 		}
 	}
-	return s.checkIdentities(&s.config)
-}
-
-// checkIdentities refuses users and groups that do not exist: a worker could
-// only say so in its log, again and again.
-func (s *Server) checkIdentities(c *config.Config) error {
 	for _, service := range s.services {
-		if err := checkIdentity(settingsOf(c, service)); err != nil {
+		st := settingsOf(c, service)
+		if err := checkIdentity(st); err != nil {
 			return fmt.Errorf("configuration: service.%s: %w", service.Name, err)
+		}
+		if least := ownSockets(s.sockets[service.Name]); 0 < st.Children && st.Children < least {
+			return fmt.Errorf("configuration: service.%s: children = %d: reuse-port has opened %d sockets, and each needs its worker", service.Name, st.Children, least)
 		}
 	}
 	return nil
@@ -175,7 +182,11 @@ func (s *Server) openDir() (err error) {
 func (s *Server) openSockets() error {
 	passed := systemd.Sockets()
 	for _, service := range s.services {
-		list, err := openSockets(s.settings(service), passed)
+		st := s.settings(service)
+		if s.alone(service) {
+			st.ReusePort = false // of several sockets it would serve one
+		}
+		list, err := openSockets(st, passed)
 		if err != nil {
 			return fmt.Errorf("service %s: %w", service.Name, err)
 		}
@@ -188,6 +199,12 @@ func (s *Server) openSockets() error {
 		}
 	}
 	return nil
+}
+
+// alone tells whether one process serves all there is of a service.
+func (s *Server) alone(service *Service) bool {
+	_, single := s.model.(singleModel)
+	return single || service.InhibitPrefork
 }
 
 // settings are those of one service, with its own sockets if none are

@@ -236,6 +236,23 @@ var gatedService = testService(Service{
 	},
 })
 
+func hangAtGate(*Task) error {
+	if _, err := os.Stat(os.Getenv("TEST_GATE")); err == nil {
+		<-make(chan struct{})
+	}
+	return nil
+}
+
+// stuckService does not get out of its master's Init while the gate is closed.
+var stuckService = testService(Service{
+	Name: "stuck", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP, Init: hangAtGate,
+})
+
+// stuckAloneService is the same without workers.
+var stuckAloneService = testService(Service{
+	Name: "stuck-alone", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP, Init: hangAtGate, InhibitPrefork: true,
+})
+
 // thievingService has code in its master that waits for any child.
 var thievingService = testService(Service{
 	Name: "thief", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,

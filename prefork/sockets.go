@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/seed-cb702d51/tfork-go/prefork/config"
@@ -115,7 +116,6 @@ func openSocket(network, address string, st config.Settings) (*socket, error) {
 	}
 	if unix {
 		removeStale(network, address)
-		s.unlink = address
 	}
 	for range count {
 		if s.addr != nil {
@@ -128,6 +128,9 @@ func openSocket(network, address string, st config.Settings) (*socket, error) {
 		}
 		s.Files = append(s.Files, f)
 		s.addr = addr
+	}
+	if unix && !strings.HasPrefix(address, "@") {
+		s.unlink = address // not before: what was in the way is somebody else's
 	}
 	s.Count = len(s.Files)
 	return s, nil
@@ -193,6 +196,17 @@ func closeSockets(list []*socket) {
 			os.Remove(s.unlink)
 		}
 	}
+}
+
+// ownSockets returns how many workers there must be so that each socket which is
+// a worker's own has one: the kernel goes on giving connections to all of them.
+func ownSockets(list []*socket) (most int) {
+	for _, s := range list {
+		if s.Own {
+			most = max(most, s.Count)
+		}
+	}
+	return most
 }
 
 // flatten returns all descriptors in the order of the sockets.

@@ -4,6 +4,7 @@
 package prefork
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
 
 // echoed sends a word and wants it back.
@@ -80,6 +82,45 @@ func TestServer_ReusePort(t *testing.T) {
 	s.renewed(old, "worker-http-0", "worker-http-1", "worker-http-2")
 }
 
+// TestServer_ReusePortKeepsAWorkerForEachSocket: what the kernel gives to a socket
+// without one would wait for ever.
+func TestServer_ReusePortKeepsAWorkerForEachSocket(t *testing.T) {
+	const settings = "backoff-increment = 0\nreuse-port = true\n"
+	s := start(t, settings+"children = 3", httpService)
+	old := s.pids()
+	if err := TellScale(s.dir, httpService, -1); err == nil || !strings.Contains(err.Error(), "reuse-port") {
+		t.Errorf("TellScale: %v", err)
+	}
+	s.kill(syscall.SIGTTOU, "supervisor")
+	s.logged("there cannot be fewer", "wanted=2", "sockets=3")
+	if err := TellScale(s.dir, httpService, 1); err != nil {
+		t.Error(err)
+	}
+	s.renewed(old, "worker-http-3")
+	if err := TellScale(s.dir, httpService, -1); err != nil {
+		t.Error(err)
+	}
+	s.configure(settings + "children = 2")
+	s.kill(syscall.SIGUSR2, "supervisor")
+	s.logged("reload failed", "children = 2: reuse-port has opened 3 sockets")
+	s.same(old, "worker-http-0", "worker-http-1", "worker-http-2")
+	for range 20 {
+		s.see(httpService)
+	}
+}
+
+// TestServer_ReusePortOfOneProcess does nothing: all that comes is served.
+func TestServer_ReusePortOfOneProcess(t *testing.T) {
+	for model, service := range map[string]string{"single": httpService, "prefork": aloneService} {
+		t.Run(model, func(t *testing.T) {
+			s := start(t, fmt.Sprintf("model = %q\nreuse-port = true\nchildren = 4", model), service)
+			for range 20 {
+				s.see(service)
+			}
+		})
+	}
+}
+
 // TestServer_SocketsOfTheManager: LISTEN_FDS by name, and the states.
 func TestServer_SocketsOfTheManager(t *testing.T) {
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
@@ -126,4 +167,33 @@ func TestServer_SocketsOfTheManager(t *testing.T) {
 	said("READY=1\n")
 	s.stop()
 	said("STOPPING=1")
+}
+
+// TestNew_LeavesWhatIsInTheWayOfASocket: a path that is taken is an error, and
+// what is there stays: somebody's file, or the socket of a server that lives.
+func TestNew_LeavesWhatIsInTheWayOfASocket(t *testing.T) {
+	dir := t.TempDir()
+	file, live := filepath.Join(dir, "file"), filepath.Join(dir, "live")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("unix", live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, path := range []string{file, live} {
+		st := config.Default()
+		st.Listen = []string{"unix:" + path}
+		s, err := New(Options{Services: []string{echoService}, Config: config.Config{Defaults: &st}})
+		if err == nil {
+			s.Close()
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("%s: %v, want %v", path, err, syscall.EADDRINUSE)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Error(err)
+		}
+	}
 }

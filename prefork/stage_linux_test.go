@@ -280,9 +280,8 @@ func (s *stage) same(old map[string]int, names ...string) {
 	}
 }
 
-// unique holds that no place is held twice and no pid has two names. Until a
-// new process has taken its name over, the kernel reports that of the one that
-// bound it: a real duplicate stays.
+// unique holds that no place is held twice and no pid has two names. While names
+// are exchanged one process may be found at both: a real duplicate stays.
 func (s *stage) unique() {
 	s.t.Helper()
 	var duplicate string
@@ -298,6 +297,9 @@ func (s *stage) unique() {
 func (s *stage) duplicate() string {
 	byPid := map[int]string{}
 	for name, p := range s.table() {
+		if p.Pid == 0 {
+			continue // it has not begun
+		}
 		if other := byPid[p.Pid]; other != "" {
 			return fmt.Sprintf("pid %d is both %s and %s", p.Pid, name, other)
 		}

@@ -6,6 +6,7 @@ package prefork
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -22,6 +23,49 @@ func socketPair() (ours, theirs *os.File, err error) {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	return os.NewFile(uintptr(pair[0]), "channel"), os.NewFile(uintptr(pair[1]), "channel"), nil
+}
+
+// sendNow writes as much as there is room for, without waiting, and returns how
+// much that was; f, which may be nil, goes with it. Why it was not all of it is
+// what the next write will find.
+func sendNow(conn net.Conn, b []byte, f *os.File) (n int) {
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	send := func(oob []byte) {
+		raw.Control(func(fd uintptr) {
+			n, _ = unix.SendmsgN(int(fd), b, oob, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		})
+	}
+	if f == nil {
+		send(nil)
+	} else if lent, err := f.SyscallConn(); err == nil {
+		lent.Control(func(fd uintptr) { send(unix.UnixRights(int(fd))) })
+	}
+	return max(n, 0)
+}
+
+// readWithFile reads, and takes the file that came with it, if there is one.
+func readWithFile(conn net.Conn, b []byte) (int, *os.File, error) {
+	socket, ok := conn.(*net.UnixConn)
+	if !ok {
+		n, err := conn.Read(b)
+		return n, nil, err
+	}
+	oob := make([]byte, unix.CmsgSpace(4)) // room for one
+	n, oobn, _, _, err := socket.ReadMsgUnix(b, oob)
+	messages, _ := unix.ParseSocketControlMessage(oob[:oobn]) // of the kernel's own making
+	for _, m := range messages {
+		if fds, err := unix.ParseUnixRights(&m); err == nil && len(fds) == 1 {
+			return n, os.NewFile(uintptr(fds[0]), "handed down"), nil
+		}
+	}
+	return n, nil, err
 }
 
 // setReusePort lets several sockets have one address, for the same user only.
@@ -122,7 +166,7 @@ func (w *worker) signals() {
 		case unix.SIGTERM:
 			go w.leaveBy("SIGTERM", ExitRestart)
 		case unix.SIGHUP:
-			w.reopen()
+			w.reopen(nil)
 		}
 	}
 }
@@ -137,7 +181,7 @@ func (m *master) signals() {
 			m.log.Info("leaving", "reason", "SIGTERM")
 			os.Exit(ExitRestart)
 		case unix.SIGHUP:
-			m.reopen()
+			m.reopen(nil)
 		case unix.SIGTTIN:
 			m.group.Do(func() { m.scale(1) })
 		case unix.SIGTTOU:

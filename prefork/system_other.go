@@ -8,6 +8,7 @@ package prefork
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"syscall"
 
@@ -17,6 +18,7 @@ import (
 var errUnsupported = fmt.Errorf("prefork: %w", errors.ErrUnsupported)
 
 func socketPair() (ours, theirs *os.File, err error) { return nil, nil, errUnsupported }
+func sendNow(net.Conn, []byte, *os.File) int         { return 0 }
 func setReusePort(syscall.RawConn) error             { return errUnsupported }
 func setComm(string)                                 {}
 func residentMemory() uint64                         { return 0 }
@@ -32,6 +34,11 @@ func (m *master) signals()                           {}
 func notifySignals(chan os.Signal)                   {}
 func (s *Server) onSignal(os.Signal)                 {}
 func imagePath(f *os.File) string                    { return f.Name() }
+
+func readWithFile(conn net.Conn, b []byte) (int, *os.File, error) {
+	n, err := conn.Read(b)
+	return n, nil, err
+}
 
 func attributes() *syscall.SysProcAttr { return nil }
 

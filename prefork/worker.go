@@ -148,7 +148,7 @@ func (w *worker) listen() {
 		case message.Stop:
 			go w.stop(string(m.Body), ExitDone)
 		case message.Reopen:
-			w.reopen()
+			w.reopen(w.channel.take())
 		case message.Poke:
 			w.task.poke()
 		}
@@ -176,7 +176,7 @@ func (w *worker) answer(q message.Message) message.Message {
 	case message.Status:
 		return message.JSON(message.Row, w.row())
 	case message.Reopen:
-		w.reopen()
+		w.reopen(nil)
 		return message.Message{Kind: message.Done}
 	}
 	return message.Text(message.Refuse, "a worker cannot do that: ask its master or the supervisor")

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // maxName keeps a process's name a file name and its title readable.
@@ -46,6 +47,10 @@ func SplitListen(s string) (network, address string, err error) {
 	return network, address, nil
 }
 
+// shortest is the least that can be asked of a process: with less, every one
+// would be ended again and again for being late.
+const shortest = 10 * time.Millisecond
+
 // Check says everything that is wrong with a configuration, or nil.
 func (c *Config) Check() error {
 	var errs []error
@@ -73,6 +78,14 @@ func (c *Config) checkSettings(prefix string, s *Settings) (errs []error) {
 		field := k.field(c, s)
 		if err := k.check(field); err != nil {
 			errs = append(errs, &Error{Key: prefix + k.name, Value: text(field), Problem: err.Error()})
+		}
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"ready-timeout", s.ReadyTimeout}, {"heartbeat-timeout", s.HeartbeatTimeout}, {"max-age", s.MaxAge}} {
+		if 0 < d.value && d.value < shortest {
+			errs = append(errs, &Error{Key: prefix + d.name, Value: d.value.String(), Problem: "must be 0, which is off, or at least " + shortest.String()})
 		}
 	}
 	for _, l := range s.Listen {

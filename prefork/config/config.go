@@ -20,8 +20,9 @@ type Config struct {
 	// that the program registered.
 	Model string
 	// LogFile is where all processes log to, opened for appending and again at
-	// SIGHUP: workers of another user need the right to open it, or they stay
-	// with the old file, and log that. Empty: standard error.
+	// SIGHUP, by the supervisor for all. A single process that gets the signal
+	// opens it itself: a worker of another user needs the right to, or it stays
+	// with the old file, and logs that. Empty: standard error.
 	LogFile string
 	// Defaults is what a service without settings of its own gets; nil means
 	// [Default].
@@ -53,7 +54,8 @@ type Settings struct {
 	// udp6, unix, unixgram, or systemd with the name of a passed descriptor.
 	Listen []string
 	// ReusePort gives each worker a listening socket of its own (SO_REUSEPORT)
-	// instead of one that all share.
+	// instead of one that all share. There cannot be fewer workers afterwards than
+	// at the start. A service of one process is served as without it.
 	ReusePort bool
 
 	// Children is the number of workers; 0 binds the sockets and serves nobody.
@@ -75,7 +77,8 @@ type Settings struct {
 	// StopTimeout is how long a worker may finish what it serves when it is
 	// told to stop; it must be positive. SIGKILL follows.
 	StopTimeout time.Duration
-	// ReadyTimeout is how long a process may take from its start to ready.
+	// ReadyTimeout is how long a process may take from its start to ready; a
+	// master that has workers, until its hooks have returned.
 	ReadyTimeout time.Duration
 	// HeartbeatTimeout is how long a ready worker may show no sign of life.
 	HeartbeatTimeout time.Duration

@@ -75,8 +75,13 @@ func (p *parser) parse(doc map[string]any) Config {
 	}
 	p.tables(&c, doc["service"])
 	for _, name := range names {
-		if of, service, ok := strings.Cut(name, ":"); ok {
-			p.assign(&c, strings.TrimSpace(service), of, doc[name])
+		of, service, ok := strings.Cut(name, ":")
+		switch service = strings.TrimSpace(service); {
+		case !ok:
+		case service == "":
+			p.fail(name, "", "the name of a service must follow the colon")
+		default:
+			p.assign(&c, service, of, doc[name])
 		}
 	}
 	return c

@@ -31,7 +31,7 @@ const (
 // From the supervising process; Welcome is the first.
 const (
 	Stop    Kind = 32 // finish and leave; the body is the reason
-	Reopen  Kind = 33 // open the log again
+	Reopen  Kind = 33 // open the log again, or use the file that comes along
 	Promote Kind = 34 // this process now holds its place
 	Poke    Kind = 35 // look at the listening sockets: somebody died
 	Scale   Kind = 36 // add the decimal number in the body to the number of workers

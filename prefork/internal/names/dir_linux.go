@@ -281,8 +281,36 @@ func identify(path string) (ID, error) {
 }
 
 // promote is exchange, with nobody else at work.
-func (d *dir) promote(id ID, name string) error {
-	return d.change(func() error { return d.exchange(id, name) })
+func (d *dir) promote(id ID, name string, right Place) error {
+	return d.change(func() error {
+		if d.lost(right) {
+			return nil
+		}
+		return d.exchange(id, name)
+	})
+}
+
+// lost tells whether another socket has the place.
+func (d *dir) lost(p Place) bool {
+	got, err := identify(filepath.Join(d.path, p.Name))
+	return p != Place{} && err == nil && got != p.ID
+}
+
+// settle gives a new socket its first name, in a change.
+func (d *dir) settle(temp string, id ID, name, spare string, right Place) error {
+	lost, taken := d.lost(right), false
+	if _, err := identify(filepath.Join(d.path, name)); !lost && err == nil {
+		taken = !d.refuses(name)
+	}
+	to := name
+	if lost || taken {
+		to = spare
+	}
+	err := os.Rename(filepath.Join(d.path, temp), filepath.Join(d.path, to))
+	if err == nil && taken {
+		err = d.exchange(id, name)
+	}
+	return err
 }
 
 // exchange is promote, in a change.

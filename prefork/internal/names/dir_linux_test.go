@@ -121,7 +121,7 @@ func TestDir_PromoteExchangesNames(t *testing.T) {
 	d := open(t, path)
 	oldID, _ := serve(t, d, "prefork-worker-echo-0", "old")
 	newID, _ := serve(t, d, "prefork-worker-echo-0+2", "new")
-	if err := d.Promote(newID, "prefork-worker-echo-0"); err != nil {
+	if err := d.Promote(newID, "prefork-worker-echo-0", Place{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := list1(t, path); got["prefork-worker-echo-0"] != "new" || got["prefork-worker-echo-0+2"] != "old" {
@@ -130,16 +130,16 @@ func TestDir_PromoteExchangesNames(t *testing.T) {
 	if err := d.Prune(oldID); err != nil {
 		t.Error(err)
 	}
-	if err := d.Promote(newID, "prefork-worker-echo-0"); err != nil {
+	if err := d.Promote(newID, "prefork-worker-echo-0", Place{}); err != nil {
 		t.Errorf("promoting again: %v", err)
 	}
-	if err := d.Promote(newID, "prefork-worker-echo-9"); err != nil {
+	if err := d.Promote(newID, "prefork-worker-echo-9", Place{}); err != nil {
 		t.Errorf("to a free name: %v", err)
 	}
 	if got := list1(t, path); len(got) != 1 || got["prefork-worker-echo-9"] != "new" {
 		t.Errorf("in the end: %v", got)
 	}
-	if err := d.Promote(oldID, "x"); err == nil {
+	if err := d.Promote(oldID, "x", Place{}); err == nil {
 		t.Error("a socket without a name was promoted")
 	}
 }
@@ -179,7 +179,7 @@ func TestDir_NobodyLosesASuccessorsName(t *testing.T) {
 		old, stopOld := serve(t, d, name, "")
 		next, stopNext := serve(t, d, name+"+1", "")
 		var all sync.WaitGroup
-		all.Go(func() { d.Promote(next, name) })
+		all.Go(func() { d.Promote(next, name, Place{}) })
 		all.Go(func() { other.Prune(old) })
 		all.Go(func() { other.Sweep() })
 		all.Wait()
@@ -279,27 +279,6 @@ func TestOpen_AfterACrash(t *testing.T) {
 	}
 	if got := list1(t, path); len(got) != 0 {
 		t.Errorf("stale names: %v", got)
-	}
-}
-
-func TestList_AHungProcessKeepsItsPid(t *testing.T) {
-	path := tempDir(t)
-	pid, _ := startLeaver(t, path, "hang")
-	entries, err := List(path, 50*time.Millisecond)
-	if err != nil || len(entries) != 1 || entries[0].Pid != pid || entries[0].Row != nil {
-		t.Errorf("List = %+v, %v; want pid %d without a row", entries, err, pid)
-	}
-	if _, got, err := Ask(path, "prefork-worker-echo-0", message.Message{Kind: message.Ping}, 50*time.Millisecond); !errors.Is(err, ErrNoAnswer) || got != pid {
-		t.Errorf("Ask: pid %d, %v", got, err)
-	}
-}
-
-func TestServe_StampsThePidOfWhoServes(t *testing.T) {
-	path := tempDir(t)
-	pid, _ := startLeaver(t, path)
-	_, got, err := Ask(path, "prefork-worker-echo-0", message.Message{Kind: message.Ping}, patience)
-	if err != nil || got != pid {
-		t.Errorf("pid %d, %v; want %d", got, err, pid)
 	}
 }
 

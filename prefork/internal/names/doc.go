@@ -14,7 +14,8 @@
 // that runs as another user needs no right in the directory; it alone moves
 // and removes the name. The process itself calls listen(2) again on it: then
 // the kernel tells whoever connects that process's pid, even if it hangs and
-// never answers.
+// never answers. Of an answer the kernel tells who wrote it: who asks while a
+// process is being started does not take its starter for it.
 //
 // It is not a discovery service: names are of one machine and one directory.
 //

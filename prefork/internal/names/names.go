@@ -74,7 +74,8 @@ func Split(name string) (role, service string, instance int, ok bool) {
 // Entry is one name and who is behind it.
 type Entry struct {
 	Name string
-	// Pid is what the kernel says, whether the process answers or not.
+	// Pid is what the kernel says: who answered, or else whose socket it is.
+	// Until a process has begun that is the one which started it.
 	Pid int
 	// Row is its answer to a status question; nil if it did not answer.
 	Row []byte
@@ -125,15 +126,34 @@ func (d *Dir) Close() error { return d.dir.close() }
 // Bind makes a listening socket under the name, which must not be taken by a
 // live process that holds it; a stale one is replaced. The caller owns the
 // socket and its pin.
-func (d *Dir) Bind(name string) (*Socket, error) { return d.dir.bind(name) }
+func (d *Dir) Bind(name string) (*Socket, error) { return d.dir.bind(name, name, Place{}) }
+
+// Claim is [Dir.Bind] for who may find the name taken. A live process that has
+// it, which must be one that leaves, gets the spare name in exchange. But the new
+// socket itself gets the spare name if the place that gives a right to the name
+// is lost.
+func (d *Dir) Claim(name, spare string, right Place) (*Socket, error) {
+	return d.dir.bind(name, spare, right)
+}
+
+// Place is a name and the socket that is to have it: what gives a master the
+// right to name its workers. It may have been replaced and not know yet: then
+// the names are its successor's. The zero value is nobody's and never lost.
+type Place struct {
+	Name string
+	ID   ID
+}
 
 // Prune removes the socket's file, under whatever name. Removing what is gone
 // already is no error.
 func (d *Dir) Prune(id ID) error { return d.dir.prune(id) }
 
 // Promote gives the socket the name. Whoever had it gets the socket's old name
-// in exchange, in one step: there is no moment without either.
-func (d *Dir) Promote(id ID, name string) error { return d.dir.promote(id, name) }
+// in exchange, in one step: there is no moment without either. Nothing happens if
+// the right to the name is lost.
+func (d *Dir) Promote(id ID, name string, right Place) error {
+	return d.dir.promote(id, name, right)
+}
 
 // Sweep removes all names at which nobody listens, and returns them.
 func (d *Dir) Sweep() []string { return d.dir.sweep() }
@@ -148,7 +168,7 @@ func (d *Dir) Clear(wait time.Duration) error { return d.dir.clear(wait) }
 func List(path string, timeout time.Duration) ([]Entry, error) { return list(path, timeout) }
 
 // Ask sends a question to the process of that name and returns the answer, and
-// the pid that the kernel tells. Errors are [ErrNoName], [ErrNoAnswer] and
+// the pid that the kernel tells, as [Entry] has it. Errors are [ErrNoName], [ErrNoAnswer] and
 // those of the system.
 func Ask(path, name string, q message.Message, timeout time.Duration) (message.Message, int, error) {
 	return ask(path, name, q, timeout)

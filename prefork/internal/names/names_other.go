@@ -33,12 +33,12 @@ func openDir(string, time.Duration) (*dir, error) { return nil, errUnsupported }
 func attachDir(string) (*dir, error)              { return nil, errUnsupported }
 func removeDir(string) error                      { return errUnsupported }
 
-func (d *dir) close() error                 { return errUnsupported }
-func (d *dir) bind(string) (*Socket, error) { return nil, errUnsupported }
-func (d *dir) prune(ID) error               { return errUnsupported }
-func (d *dir) promote(ID, string) error     { return errUnsupported }
-func (d *dir) clear(time.Duration) error    { return errUnsupported }
-func (d *dir) sweep() []string              { return nil }
+func (d *dir) close() error                                { return errUnsupported }
+func (d *dir) bind(string, string, Place) (*Socket, error) { return nil, errUnsupported }
+func (d *dir) prune(ID) error                              { return errUnsupported }
+func (d *dir) promote(ID, string, Place) error             { return errUnsupported }
+func (d *dir) clear(time.Duration) error                   { return errUnsupported }
+func (d *dir) sweep() []string                             { return nil }
 
 // Serve answers questions on the process's own socket until stop is called.
 func Serve(*os.File, Handler) (stop func(), err error) { return nil, errUnsupported }

@@ -48,14 +48,14 @@ func (s *Socket) Close() {
 
 // bind makes the socket under a name that nobody looks at, and moves it when
 // it listens: a name that refuses connections is a stale one.
-func (d *dir) bind(name string) (*Socket, error) {
+func (d *dir) bind(name, spare string, right Place) (*Socket, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	f := os.NewFile(uintptr(fd), name)
 	temp := fmt.Sprintf(".%d-%d", os.Getpid(), d.last.Add(1))
-	s, err := d.bindAs(f, fd, temp, name)
+	s, err := d.bindAs(f, fd, temp, func(id ID) error { return d.settle(temp, id, name, spare, right) })
 	if err != nil {
 		f.Close()
 		os.Remove(filepath.Join(d.path, temp))
@@ -66,7 +66,7 @@ func (d *dir) bind(name string) (*Socket, error) {
 
 // bindAs does the steps of bind in the order that makes a name trustworthy:
 // private, then listening, then visible.
-func (d *dir) bindAs(f *os.File, fd int, temp, name string) (*Socket, error) {
+func (d *dir) bindAs(f *os.File, fd int, temp string, settle func(ID) error) (*Socket, error) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: d.reach(temp)}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
 	}
@@ -85,7 +85,7 @@ func (d *dir) bindAs(f *os.File, fd int, temp, name string) (*Socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = d.change(func() error { return os.Rename(path, filepath.Join(d.path, name)) })
+	err = d.change(func() error { return settle(id) })
 	if err != nil {
 		pin.Close()
 		return nil, err
@@ -216,11 +216,15 @@ func (d *dir) ask(name string, q message.Message, timeout time.Duration) (a mess
 	if err != nil {
 		return a, 0, err
 	}
-	pid = int(cred.Pid)
+	w := witness{conn: c, pid: int(cred.Pid)}
+	if err := w.open(); err != nil {
+		return a, w.pid, err
+	}
 	c.SetDeadline(time.Now().Add(timeout))
 	if err = message.Write(c, q); err == nil {
-		a, err = message.Read(c)
+		a, err = message.Read(&w)
 	}
+	pid = w.pid
 	switch {
 	case err == nil:
 		return a, pid, nil
@@ -230,6 +234,43 @@ func (d *dir) ask(name string, q message.Message, timeout time.Duration) (a mess
 		return a, pid, fmt.Errorf("%s: %w", name, ErrNoAnswer)
 	}
 	return a, pid, err
+}
+
+// witness reads an answer and asks the kernel who wrote it. Who was there when
+// the connection was made is another question: it may have been made before the
+// process had begun, when the socket was that of the one which started it.
+type witness struct {
+	conn *net.UnixConn
+	pid  int
+}
+
+// open makes the kernel tell. It belongs before the question.
+func (w *witness) open() error {
+	raw, err := w.conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var setErr error
+	if err := raw.Control(func(fd uintptr) {
+		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+	}); err != nil {
+		return err
+	}
+	return os.NewSyscallError("setsockopt", setErr)
+}
+
+// Read implements io.Reader.
+func (w *witness) Read(b []byte) (int, error) {
+	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred))
+	n, oobn, _, _, err := w.conn.ReadMsgUnix(b, oob)
+	messages, _ := unix.ParseSocketControlMessage(oob[:oobn]) // of the kernel's own making
+	for _, m := range messages {
+		// 0 is a process of another pid namespace, which has no number here.
+		if cred, err := unix.ParseUnixCredentials(&m); err == nil && cred.Pid != 0 {
+			w.pid = int(cred.Pid)
+		}
+	}
+	return n, err
 }
 
 // list asks everybody at once: one that hangs costs its own time, not that of

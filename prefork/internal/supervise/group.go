@@ -40,6 +40,7 @@ type Group struct {
 	owner   Owner
 	procs   map[Inc]Process
 	events  chan any
+	next    []Event // to be handled before any other
 	done    chan struct{}
 }
 
@@ -55,6 +56,10 @@ func (g *Group) Post(e Event) { g.send(e) }
 
 // Do runs f in the group's goroutine, at its turn.
 func (g *Group) Do(f func()) { g.send(f) }
+
+// Follow is [Group.Post] for the group's own goroutine, as [Group.Processes]: the
+// event comes right after what is being done, in the order of the calls.
+func (g *Group) Follow(e Event) { g.next = append(g.next, e) }
 
 // send gives up when there is nobody left to receive.
 func (g *Group) send(what any) {
@@ -73,7 +78,8 @@ func (g *Group) Run(count int) {
 	defer close(g.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for finished := g.step(Scale{Count: count}); !finished; {
+	g.Follow(Scale{Count: count})
+	for finished := g.work(); !finished; finished = g.work() {
 		at, ok := g.machine.Deadline()
 		timer.Stop()
 		var due <-chan time.Time
@@ -85,27 +91,26 @@ func (g *Group) Run(count int) {
 		case what := <-g.events:
 			if f, ok := what.(func()); ok {
 				f()
-				continue
+			} else {
+				g.Follow(what)
 			}
-			finished = g.step(what)
 		case <-due:
-			finished = g.step(Tick{})
+			g.Follow(Tick{})
 		}
 	}
 }
 
-// step handles one event, and those that follow from it at once.
-func (g *Group) step(first Event) (finished bool) {
-	queue := []Event{first}
-	for len(queue) > 0 {
-		e := queue[0]
-		queue = queue[1:]
+// work handles the events that are next, and those that follow from them.
+func (g *Group) work() (finished bool) {
+	for len(g.next) > 0 {
+		e := g.next[0]
+		g.next = g.next[1:]
 		for _, a := range g.machine.Handle(time.Now(), e) {
 			if _, ok := a.(Finished); ok {
 				finished = true
 			}
 			if failure := g.act(a); failure != nil {
-				queue = append(queue, failure)
+				g.Follow(failure)
 			}
 		}
 	}

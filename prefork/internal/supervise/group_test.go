@@ -135,3 +135,24 @@ func TestGroup_StaysResponsiveWhileAWorkerWaits(t *testing.T) {
 		tr.group.Do(func() { t.Error("ran after the end") })
 	})
 }
+
+// TestGroup_FollowKeepsTheOrder: of many wishes that the owner has in the group's
+// goroutine the last one counts.
+func TestGroup_FollowKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := &troupe{play: func(int) restart.Outcome { return restart.Outcome{} }}
+		tr.group = NewGroup(New(func(int) Policy { return Policy{Limit: &restart.Window{}} }, func() float64 { return 0 }), tr)
+		go tr.group.Run(1)
+		for count := range 100 {
+			tr.group.Do(func() { tr.group.Follow(Scale{Count: 100 - count}) })
+		}
+		synctest.Wait()
+		tr.group.Do(func() {
+			if got := tr.group.Count(); got != 1 {
+				t.Errorf("%d slots, want 1", got)
+			}
+		})
+		tr.group.Post(Stop{})
+		<-tr.group.Done()
+	})
+}

@@ -27,6 +27,9 @@ type Policy struct {
 	// ReadyTimeout is how long a process may take to report ready, and
 	// ReplaceTimeout how long one that is to replace another.
 	ReadyTimeout, ReplaceTimeout Duration
+	// BeginTimeout is, where there is no ReadyTimeout, how long a process may
+	// take to its first sign of life.
+	BeginTimeout Duration
 	// BeatTimeout is how long a ready process may be silent; where there is no
 	// ReadyTimeout, also one that has given its first sign of life.
 	BeatTimeout Duration

@@ -22,9 +22,11 @@ type stage struct {
 }
 
 func newStage(t testing.TB, p Policy) *stage {
-	if p.Limit == nil {
-		p.Limit = &restart.Window{}
+	limit := restart.Window{}
+	if p.Limit != nil {
+		limit = *p.Limit // the deaths of this stage are its own
 	}
+	p.Limit = &limit
 	m := New(func(int) Policy { return p }, func() float64 { return 0 })
 	return &stage{Machine: m, t: t, now: time.Unix(1000, 0)}
 }
@@ -180,6 +182,14 @@ var stories = []struct {
 		{Scale{1}, 0, "spawn 0=1"},
 		{Beat{1}, 0, ""},
 		{nil, 20 * sec, "kill 1"},
+	}},
+	{"a start without a limit must give a sign of life", Policy{BeginTimeout: 60 * sec, AbortGrace: 5 * sec}, []step{
+		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
+		{Beat{1}, 0, ""},
+		{nil, 60 * sec, "abort 2"},
+		{died(2, 2), 0, "ended 2 restart=true, gone 2"},
+		{nil, 0, "spawn 1=3"},
+		{Beat{3}, 0, ""},
 	}},
 	{"a reload is all or nothing", Policy{}, []step{
 		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},

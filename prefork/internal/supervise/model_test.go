@@ -22,6 +22,7 @@ func TestMachine_PromisesHoldUnderAnyEvents(t *testing.T) {
 			FatalCodes:     []int{3},
 			StopTimeout:    3 * time.Second,
 			ReadyTimeout:   time.Duration(rapid.IntRange(0, 1).Draw(t, "ready timeout")) * 4 * time.Second,
+			BeginTimeout:   time.Duration(rapid.IntRange(0, 1).Draw(t, "begin timeout")) * 4 * time.Second,
 			ReplaceTimeout: 4 * time.Second,
 			BeatTimeout:    5 * time.Second,
 			AbortGrace:     time.Second,

@@ -4,6 +4,7 @@
 package supervise
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -53,7 +54,7 @@ func (m *Machine) remove(s *slot) {
 // start starts the process that holds the slot at once.
 func (m *Machine) start(s *slot) {
 	s.restartAt = time.Time{}
-	s.current = m.spawn(s, s.policy.ReadyTimeout)
+	s.current = m.spawn(s, cmp.Or(s.policy.ReadyTimeout, s.policy.BeginTimeout))
 	m.do(Spawn{Slot: s.number, Inc: s.current.inc})
 }
 

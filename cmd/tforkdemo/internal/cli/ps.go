@@ -89,7 +89,7 @@ func processTable(processes []prefork.Process) string {
 	}
 	t.SetColumnConfigs(right)
 	for _, p := range processes {
-		if p.State == prefork.StateSilent {
+		if p.Started.IsZero() { // it says nothing, or has not even begun
 			t.AppendRow(table.Row{p.Name, p.Pid, p.State})
 			continue
 		}
