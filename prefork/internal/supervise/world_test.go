@@ -4,6 +4,7 @@
 package supervise
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -165,7 +166,7 @@ func (w *world) spawn(a Spawn) {
 		w.t.Fatalf("slot %d was filled, and it is not time: %+v", a.Slot, pl)
 	}
 	w.seen = a.Inc
-	p := &member{slot: a.Slot, by: w.after(w.policy.ReadyTimeout), fresh: a.Fresh}
+	p := &member{slot: a.Slot, by: w.after(cmp.Or(w.policy.ReadyTimeout, w.policy.BeginTimeout)), fresh: a.Fresh}
 	if a.Replaces {
 		p.by = w.after(w.policy.ReplaceTimeout)
 		pl.next = a.Inc
