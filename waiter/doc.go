@@ -41,7 +41,8 @@
 //	descriptor  in the waiter                in the worker
 //	0, 1, 2     /dev/null                    what was asked for, or closed
 //	3           the socket to the caller     what was asked for, or closed
-//	4 ...       while a start is on its way  what was asked for, or closed
+//	4, 5        the Go runtime's poller      what was asked for, or closed
+//	6 ...       while a start is on its way  what was asked for, or closed
 //
 // Descriptors that the caller has left open for any child by mistake are closed
 // in the waiter, and so are in no worker.
@@ -54,7 +55,9 @@
 //     (AT_SECURE), or if descriptor 3 is no socket that its parent has made.
 //     (Where the kernel does not say who made it, step 9 finds out.)
 //  3. It asks the kernel to stamp each message with the sender's process and
-//     user, closes what it has inherited, and takes its name.
+//     user, closes what it has inherited, lets the Go runtime open its network
+//     poller while there is room (later that would end the process if there is
+//     none), and takes its name.
 //  4. It takes down what the kernel says about the caller: ids, groups,
 //     capabilities, filters, limits and so on (the table below).
 //  5. It catches, and drops, every signal that can be caught, except those
@@ -99,7 +102,8 @@
 // # Exit codes of a waiter
 //
 //	0    all workers have ended, and the caller is gone or needs it no more
-//	121  the process could not be made a waiter (no /proc/self/fd)
+//	121  the process could not be made a waiter (no /proc/self/fd, or no room
+//	     for descriptors)
 //	122  a message was malformed, of another version, or a stranger's
 //	123  code in the waiter itself (the program's init functions) took a status
 //	124  the caller cannot be told anything (a sandbox forbids sendmsg)

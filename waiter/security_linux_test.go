@@ -247,7 +247,7 @@ var fullTable = testutil.Helper("caller whose waiter has no room", func([]string
 		return 1
 	}
 	w.Result()
-	if n := len(testutil.FDsOf(w.WaiterPid())); n != 4 {
+	if n := len(testutil.FDsOf(w.WaiterPid())); n != len(ownFDs) {
 		fmt.Printf("%d descriptors are left in the waiter\n", n)
 		return 1
 	}

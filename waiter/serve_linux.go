@@ -94,6 +94,11 @@ func setUp(fd int) (code int, err error) {
 	if err := closeInherited(fd); err != nil {
 		return exitSetup, err
 	}
+	// The runtime opens its poller with its first timer, which may be late (the
+	// garbage collector has one), and ends the process if the table is full then.
+	if err := sys.OpenPoller(); err != nil {
+		return exitSetup, err
+	}
 	rename()
 	return 0, nil
 }

@@ -5,7 +5,9 @@ package waiter
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -64,22 +66,25 @@ func TestStopped_TellsStates(t *testing.T) {
 // TestSpawn_RequestBeyondTheFileSizeLimit: an error, where a write to a memory
 // file would end the program.
 func TestSpawn_RequestBeyondTheFileSizeLimit(t *testing.T) {
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &lim); err != nil {
-		t.Fatal(err)
+	c := exec.Command(testutil.Exe())
+	c.Env = testutil.HelperEnv(smallFiles)
+	runHelper(t, c)
+}
+
+var smallFiles = testutil.Helper("caller that may write small files only", func([]string) int {
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 1000, Max: 1000}); err != nil {
+		fmt.Println(err)
+		return 1
 	}
-	small := lim
-	small.Cur = 1000
-	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &small); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Setrlimit(unix.RLIMIT_FSIZE, &lim)
-	pool := newPool(t)
+	var p Pool
+	defer p.CloseIdle()
 	r := shell("exit 0")
 	for range 8 {
 		r.Args = append(r.Args, strings.Repeat("x", 60_000))
 	}
-	if _, err := pool.Spawn(r); !errors.Is(err, unix.EFBIG) {
-		t.Errorf("Spawn = %v, want EFBIG", err)
+	if _, err := p.Spawn(r); !errors.Is(err, unix.EFBIG) {
+		fmt.Printf("Spawn = %v, want EFBIG\n", err)
+		return 1
 	}
-}
+	return 0
+})
