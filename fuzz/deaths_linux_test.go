@@ -152,7 +152,8 @@ func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatu
 	}
 	pid := p.Pid
 	p.Release() // reaped below, with all others
-	defer time.AfterFunc(4*patience, func() {
+	// Helpers that may hang end themselves before, and say where.
+	defer time.AfterFunc(testutil.Scaled(12*patience), func() {
 		for _, left := range members(map[int]bool{pid: true}) {
 			kill(left, unix.SIGKILL)
 		}
