@@ -167,7 +167,7 @@ func TestRuns_CombinesWhatMatters(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	last := runs[len(runs)-1]
-	if argv := strings.Join(last.Argv, " "); argv != "/s/prefork/suite.test -test.v=test2json -test.paniconexit0 -test.timeout=9s -test.short -test.run=X" {
+	if argv := strings.Join(last.Argv, " "); argv != "/s/prefork/suite.test -test.v=test2json -test.paniconexit0 -test.timeout=9s -test.short -test.run=X -test.parallel=8" {
 		t.Errorf("argv: %s", argv)
 	}
 	if env := strings.Join(last.Env[1:], " "); env != "TFORK_TEST_SLOW=20" {

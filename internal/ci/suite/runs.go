@@ -74,6 +74,9 @@ func (o Options) complete(r plan.Run) plan.Run {
 	}
 	if o.Slow > 1 {
 		r.Env = append(r.Env, "TFORK_TEST_SLOW="+strconv.Itoa(o.Slow))
+		// By default as many at once as there are processors, here one: but tests
+		// that may run beside others are those that wait.
+		r.Argv = append(r.Argv, "-test.parallel=8")
 	}
 	if o.Sandbox {
 		r.Env = append(r.Env, "TFORK_TEST_ALLOW_MISSING=1")
