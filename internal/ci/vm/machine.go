@@ -103,7 +103,7 @@ const dear = ",-avx,-avx2,-fma,-f16c,-erms,-smap,-smep,-pku,-la57"
 func (m Machine) command(ctx context.Context) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, Emulator,
 		"-M", "microvm,acpi=off,pit=on,pic=on,rtc=on,isa-serial=on",
-		"-accel", "tcg,thread=single", "-cpu", "max,-cx16" + dear, "-smp", "1", "-m", fmt.Sprint(m.Memory),
+		"-accel", "tcg,thread=single", "-cpu", "max,-cx16"+dear, "-smp", "1", "-m", fmt.Sprint(m.Memory),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", "file,id=records,path=/dev/fd/3", "-device", "isa-serial,chardev=records,index=1",
