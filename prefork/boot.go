@@ -38,6 +38,9 @@ type boot struct {
 	Shared  []byte
 }
 
+// canonical is the name of the place that the process holds or is to hold.
+func (b *boot) canonical() string { return names.Name(b.Role, b.Service, b.Instance, 0) }
+
 // The descriptors that a process gets, by their place in tfork.Worker.Files.
 const (
 	fileChannel = iota // its end of the channel to the supervising process

@@ -74,11 +74,6 @@ type child struct {
 	deputies []*deputy
 }
 
-// canonical is the name of the place that the process holds or is to hold.
-func (o *order) canonical() string {
-	return names.Name(o.boot.Role, o.boot.Service, o.boot.Instance, 0)
-}
-
 // start starts a process. What happens to it is posted to the group.
 func (n *nursery) start(o order) (_ *child, err error) {
 	c := &child{nursery: n, order: o, received: make(chan struct{})}
@@ -100,7 +95,7 @@ func (n *nursery) start(o order) (_ *child, err error) {
 	if err := n.run(c, theirs, name); err != nil {
 		return nil, err
 	}
-	c.log = n.log.With("child", c.order.canonical(), "child-pid", c.cmd.Process.Pid)
+	c.log = n.log.With("child", c.order.boot.canonical(), "child-pid", c.cmd.Process.Pid)
 	c.log.Info("started", "strategy", c.cmd.Process.Strategy().String())
 	c.channel.send(message.Text(message.Welcome, c.cmd.Process.Strategy().String()))
 	go c.receive()
@@ -113,7 +108,7 @@ func (n *nursery) start(o order) (_ *child, err error) {
 func (n *nursery) name(c *child) *os.File {
 	b := &c.order.boot
 	spare := names.Name(b.Role, b.Service, b.Instance, c.order.unique)
-	name := c.order.canonical()
+	name := b.canonical()
 	if c.order.waits {
 		name = spare
 	}
@@ -147,7 +142,7 @@ func (n *nursery) run(c *child, channel, name *os.File) (err error) {
 	})
 	if err != nil {
 		c.cmd = nil
-		return fmt.Errorf("%s: %w", o.canonical(), err)
+		return fmt.Errorf("%s: %w", o.boot.canonical(), err)
 	}
 	return nil
 }
@@ -300,7 +295,7 @@ func (c *child) promote() {
 	if c.id == (names.ID{}) {
 		return
 	}
-	if err := c.nursery.dir.Promote(c.id, c.order.canonical(), c.nursery.right); err != nil {
+	if err := c.nursery.dir.Promote(c.id, c.order.boot.canonical(), c.nursery.right); err != nil {
 		c.log.Error("cannot take over the name", "error", err)
 	}
 }

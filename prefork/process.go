@@ -101,7 +101,7 @@ func (p *process) place() names.Place {
 	if p.boot.ID == (names.ID{}) {
 		return names.Place{} // it has no name
 	}
-	return names.Place{Name: names.Name(p.boot.Role, p.boot.Service, p.boot.Instance, 0), ID: p.boot.ID}
+	return names.Place{Name: p.boot.canonical(), ID: p.boot.ID}
 }
 
 // ready tells the supervising process.

@@ -140,8 +140,8 @@ func closeInherited(keep int) error {
 	return err
 }
 
-// openFDs lists our descriptors. (An os.File would start the netpoller, which
-// keeps two descriptors of its own.)
+// openFDs lists our descriptors. (An os.File would start the netpoller before it
+// is known that there is room for it.)
 func openFDs() (fds []int, err error) {
 	dir, err := unix.Open("/proc/self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/seed-cb702d51/tfork-go/internal/peer"
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/pidfd"
 )
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 			case "comm":
 				return has("2.6.33", testutil.HaveComm)
 			case "peers":
-				return has(testutil.PeersSince, testutil.HavePeers)
+				return has(testutil.PeersSince, peer.HaveCredentials)
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

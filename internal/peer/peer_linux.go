@@ -4,6 +4,8 @@
 package peer
 
 import (
+	"errors"
+	"fmt"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +31,15 @@ func StampsThreads() bool {
 		answer <- stampedAsThread()
 	}()
 	return <-answer
+}
+
+// HaveCredentials is nil if the kernel says which process is at the other end of
+// a unix socket, or an error that is errors.ErrUnsupported.
+func HaveCredentials() error {
+	if StampsThreads() {
+		return fmt.Errorf("the process at the other end of a socket (SO_PEERCRED): %w", errors.ErrUnsupported)
+	}
+	return nil
 }
 
 // stampedAsThread tells whether the stamp of a message that the calling thread

@@ -41,20 +41,11 @@ func NeedFeature(t testing.TB, since string, have func() error) {
 // is at the other end of a unix socket.
 func NeedPeerCredentials(t testing.TB) {
 	t.Helper()
-	NeedFeature(t, PeersSince, HavePeers)
+	NeedFeature(t, PeersSince, peer.HaveCredentials)
 }
 
-// PeersSince is the first kernel of which [HavePeers] is true.
+// PeersSince is the first kernel that has what [NeedPeerCredentials] asks for.
 const PeersSince = "2.6"
-
-// HavePeers tells whether the kernel says which process is at the other end of a
-// unix socket.
-func HavePeers() error {
-	if peer.StampsThreads() {
-		return fmt.Errorf("the process at the other end of a socket (SO_PEERCRED): %w", errors.ErrUnsupported)
-	}
-	return nil
-}
 
 // Told tells whether /proc/PID/status has a line with this key here.
 func Told(key string) bool { return strings.Contains(ReadFile("/proc/self/status"), "\n"+key+":\t") }

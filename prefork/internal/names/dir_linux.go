@@ -115,8 +115,8 @@ func attachDir(path string) (*dir, error) {
 // asks for the other end of a socket, the asker's pid would pass for the pids of
 // the server's processes, and everybody for the user that may ask.
 func supported() error {
-	if peer.StampsThreads() {
-		return fmt.Errorf("runtime directory: the process at the other end of a socket (SO_PEERCRED): %w", errors.ErrUnsupported)
+	if err := peer.HaveCredentials(); err != nil {
+		return fmt.Errorf("runtime directory: %w", err)
 	}
 	return nil
 }
