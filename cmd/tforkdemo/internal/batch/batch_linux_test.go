@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -83,20 +84,30 @@ func TestBatch_TellsHowEachEnded(t *testing.T) {
 }
 
 func TestBatch_RunsSoManyAtATime(t *testing.T) {
+	const parallel, total = 3, 40
 	var now, most atomic.Int32
-	b := &Batch{Source: Copies(40, []string{"true"}), Parallel: 3}
+	full := make(chan struct{})
+	reached := sync.OnceFunc(func() { close(full) })
+	b := &Batch{Source: Copies(total, []string{"true"}), Parallel: parallel}
 	b.Make = func(args []string) *tfork.Cmd {
 		n := now.Add(1)
 		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 		}
+		if n == parallel {
+			reached()
+		}
+		select {
+		case <-full: // or a quick one could end before the third begins
+		case <-time.After(30 * time.Second):
+			t.Errorf("%d at a time after 30 s, want %d", n, parallel)
+		}
 		return tfork.Command(args[0])
 	}
-	ended := func(Result) { now.Add(-1) }
 	var results int
-	b.Ended = func(r Result) { results++; ended(r) }
+	b.Ended = func(Result) { results++; now.Add(-1) }
 	b.Run(nil)
-	if results != 40 || most.Load() != 3 {
-		t.Errorf("%d results, at most %d at a time; want 40 and 3", results, most.Load())
+	if results != total || most.Load() != parallel {
+		t.Errorf("%d results, at most %d at a time; want %d and %d", results, most.Load(), total, parallel)
 	}
 }
 
