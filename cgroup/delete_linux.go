@@ -33,8 +33,12 @@ func (g *Group) delete(ctx context.Context) error {
 }
 
 // removeTree removes what it can, the lowest first. The kernel answers EBUSY
-// for groups with processes, and for a moment after the last one ended.
+// for groups with processes, and for a moment after the last one ended. Where
+// there is nothing below, which is usual, it needs no descriptor.
 func (g *Group) removeTree() error {
+	if g.gone() || unix.Rmdir(g.path) == nil {
+		return nil
+	}
 	return g.walk(func(dir string) error {
 		err := unix.Rmdir(dir)
 		switch {

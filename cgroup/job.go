@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/seed-cb702d51/tfork-go/tfork"
@@ -38,8 +39,9 @@ type Job struct {
 	once sync.Once
 	err  error
 
-	mu   sync.Mutex
-	last Sample
+	mu      sync.Mutex
+	last    Sample
+	lastErr error // why there is none of the end
 }
 
 // Run is [Start] and [Job.Wait].
@@ -71,12 +73,20 @@ func Start(cmd *tfork.Cmd, o Options) (*Job, error) {
 	cmd.Cgroup = group.Dir()
 	if err := cmd.Start(); err != nil {
 		cmd.Cgroup = nil
-		if left := j.remove(); left != nil {
-			err = errors.Join(err, left)
-		}
-		return nil, err
+		return nil, errors.Join(err, j.undo())
 	}
 	return j, nil
+}
+
+// undo removes the group of a command that did not start. As a rule it is empty,
+// and then that needs no descriptor, of which there may be none.
+func (j *Job) undo() error {
+	once, cancel := context.WithCancel(context.Background())
+	cancel()
+	if j.group.Delete(once) == nil {
+		return j.group.Close()
+	}
+	return j.remove()
 }
 
 // create makes the group. It needs its parent for no longer than that.
@@ -119,9 +129,9 @@ func (j *Job) Kill() error {
 func (j *Job) Wait() error {
 	j.once.Do(func() {
 		<-j.cmd.Process.Done()
-		killErr := j.group.Kill()
+		j.killAll() // or what holds the output open keeps Wait; remove has the error
 		waitErr := j.cmd.Wait()
-		if err := errors.Join(killErr, j.remove()); err != nil {
+		if err := j.remove(); err != nil {
 			waitErr = errors.Join(waitErr, fmt.Errorf("cgroup: remove the group of %s: %w", j.cmd.Path, err))
 		}
 		j.err = waitErr
@@ -131,34 +141,53 @@ func (j *Job) Wait() error {
 
 // Sample returns what the kernel has counted in the group: up to now, and
 // after Wait up to its end, with every process that was in it. Its peak is the
-// job's, its OOMKills are those of the whole job.
+// job's, its OOMKills are those of the whole job. The error after Wait is the one
+// that kept Wait from asking.
 func (j *Job) Sample() (Sample, error) {
 	s, err := j.group.Sample()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if err == nil {
+	switch {
+	case err == nil:
 		j.last = s
-	} else if j.last != (Sample{}) {
+	case j.lastErr != nil:
+		return s, j.lastErr
+	case j.last != (Sample{}):
 		return j.last, nil
 	}
 	return s, err
 }
 
 // remove kills, takes the last sample when all is over, and removes. The
-// counters go away with the directory.
+// counters go away with the directory. What could not be killed is no error if
+// it was not there.
 func (j *Job) remove() error {
 	defer j.group.Close()
-	if err := j.group.Kill(); err != nil {
-		return err
-	}
+	killErr := j.killAll()
 	ctx, cancel := context.WithTimeout(context.Background(), removeTime)
 	defer cancel()
 	if err := j.group.waitEmpty(ctx); err != nil {
-		return err
+		return errors.Join(killErr, err)
 	}
-	_, err := j.Sample()
-	if errors.Is(err, ErrRemoved) {
-		err = nil // somebody was faster: their decision
+	if _, err := j.Sample(); !errors.Is(err, ErrRemoved) { // somebody was faster: their decision
+		j.mu.Lock()
+		j.lastErr = err
+		j.mu.Unlock()
 	}
-	return errors.Join(err, j.group.Delete(ctx))
+	if err := j.group.Delete(ctx); err != nil {
+		return errors.Join(killErr, err)
+	}
+	return nil
+}
+
+// killAll is Group.Kill, which needs a descriptor, and waits for one if there is
+// none: that passes, and what is not killed could hold up Wait for ever.
+func (j *Job) killAll() error {
+	for end := time.Now().Add(removeTime); ; time.Sleep(10 * time.Millisecond) {
+		err := j.group.Kill()
+		short := errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+		if !short || time.Now().After(end) {
+			return err
+		}
+	}
 }

@@ -26,12 +26,13 @@ import (
 var fewDescriptors = testutil.Helper("few descriptors", func(args []string) int {
 	time.AfterFunc(2*patience, func() { panic("hangs") })
 	w := wayNamed(args[0])
+	try, groups := tries(args[1:])
 	warmThreads()
 	if err := works(w); err != nil {
 		fmt.Println(err)
 		return 1
 	}
-	return underLimits(w, limits{unix.RLIMIT_NOFILE, upTo(uint64(len(testutil.FDs())-2), 18, 1), unix.EMFILE})
+	return underLimits(w, limits{unix.RLIMIT_NOFILE, upTo(uint64(len(testutil.FDs())-2), 18, 1), unix.EMFILE, try, groups})
 })
 
 // limits are the values of a resource limit that are tried in turn.
@@ -39,6 +40,8 @@ type limits struct {
 	resource int
 	values   []uint64
 	want     unix.Errno // what the system says then
+	try      func(way) string
+	groups   string // as in inventory
 }
 
 // upTo are the numbers from one on, so many steps.
@@ -53,7 +56,8 @@ func upTo(from uint64, steps, stride int) (values []uint64) {
 // without. At least one limit must be too low, and one enough.
 func underLimits(w way, l limits) (code int) {
 	tfork.CloseIdle()
-	before, goroutines := testutil.FDs(), runtime.NumGoroutine()
+	before := takeInventory()
+	before.groups = l.groups
 	var old unix.Rlimit
 	unix.Getrlimit(l.resource, &old)
 	failed, worked := 0, 0
@@ -62,21 +66,18 @@ func underLimits(w way, l limits) (code int) {
 			fmt.Println("setrlimit:", err)
 			return 1
 		}
-		outcome := attempt(w)
+		outcome := l.try(w)
 		unix.Setrlimit(l.resource, &old)
 		if strings.Contains(outcome, "exit status 7") {
 			worked++
 		} else {
 			failed++
 		}
-		left := leftovers(before, goroutines)
-		next := works(w)
-		tfork.CloseIdle()
 		fmt.Printf("limit %d: %s\n", limit, outcome)
-		if left != "" || next != nil || !named(fault{errno: l.want}, outcome) {
+		if !(fault{errno: l.want}).survived(w, before, outcome) {
 			code = 1
-			fmt.Printf("\tWRONG: left %q, next start: %v\n", left, next)
 		}
+		tfork.CloseIdle()
 	}
 	if failed == 0 || worked == 0 {
 		fmt.Printf("%d failed, %d worked: the limits are not those that matter\n", failed, worked)
@@ -110,7 +111,7 @@ var fewProcesses = testutil.Helper("few processes", func(args []string) int {
 	if os.Getenv(longKey) == "" {
 		stride = 3 // most values hit the waiter's threads, one like the other
 	}
-	return underLimits(w, limits{unix.RLIMIT_NPROC, upTo(uint64(testutil.Threads(os.Getpid())), 18, stride), unix.EAGAIN})
+	return underLimits(w, limits{unix.RLIMIT_NPROC, upTo(uint64(testutil.Threads(os.Getpid())), 18, stride), unix.EAGAIN, attempt, ""})
 })
 
 // TestFault_FewProcesses: RLIMIT_NPROC, which root does not feel.
@@ -146,7 +147,7 @@ var smallFiles = testutil.Helper("small files", func(args []string) int {
 		fmt.Println(err)
 		return 1
 	}
-	return underLimits(w, limits{unix.RLIMIT_FSIZE, []uint64{0, 1, 4096, 200_000, 1 << 20}, unix.EFBIG})
+	return underLimits(w, limits{unix.RLIMIT_FSIZE, []uint64{0, 1, 4096, 200_000, 1 << 20}, unix.EFBIG, attempt, ""})
 })
 
 // TestFault_SmallFiles: RLIMIT_FSIZE, of which Direct needs nothing.
@@ -179,7 +180,7 @@ var littleMemory = testutil.Helper("little memory", func(args []string) int {
 		return 1
 	}
 	tfork.CloseIdle()
-	return underLimits(w, limits{unix.RLIMIT_AS, []uint64{1 << 20, 8 << 20, 64 << 20, 512 << 20, 1 << 42}, unix.ENOMEM})
+	return underLimits(w, limits{unix.RLIMIT_AS, []uint64{1 << 20, 8 << 20, 64 << 20, 512 << 20, 1 << 42}, unix.ENOMEM, attempt, ""})
 })
 
 // TestFault_LittleMemory: a waiter and workers that cannot come up.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,7 +69,7 @@ var soakCaller = testutil.Helper("soak caller", func(args []string) int {
 	works(shared)
 	tfork.CloseIdle()
 	testutil.RestoreSIGCHLD() // starts what is started once
-	before, goroutines := testutil.FDs(), runtime.NumGoroutine()
+	before := takeInventory()
 	r := &soakResult{Outcomes: map[string]map[string]int{}}
 	if report, err := tfork.Probe(); err == nil {
 		r.ExitInfo = exitInfoKept(report)
@@ -85,7 +84,7 @@ var soakCaller = testutil.Helper("soak caller", func(args []string) int {
 	time.Sleep(d)
 	close(stop)
 	all.Wait()
-	r.Leaks = leftovers(before, goroutines)
+	r.Leaks = before.leftovers()
 	json.NewEncoder(os.Stdout).Encode(r)
 	return 0
 })
