@@ -77,8 +77,8 @@ type request struct {
 	err      error
 }
 
-// kill is a SIGKILL that a test has sent. The worker was still free to act
-// until after; master says that the victim served nobody.
+// kill is a SIGKILL that a test has sent. The worker was gone at after; master
+// says that the victim served nobody.
 type kill struct {
 	pid           int
 	before, after time.Time

@@ -78,6 +78,35 @@ func TestServer_GrandchildrenEndWithTheirMaster(t *testing.T) {
 	})
 }
 
+// TestServer_GrandchildrenEndThoughTheMasterDiesBeforeItLooks: its worker has left
+// as it was told to, because the supervisor was gone, and now its master dies too.
+func TestServer_GrandchildrenEndThoughTheMasterDiesBeforeItLooks(t *testing.T) {
+	forEachStrategy(t, func(t *testing.T) {
+		s := start(t, "children = 1\nstop-timeout = \"1h\"", httpService)
+		left, pids := s.leave(httpService, ""), s.pids()
+		master, worker := pids["prefork-master-http"], pids["prefork-worker-http-0"]
+		finish := s.hold(httpService)
+		s.kill(syscall.SIGKILL, "supervisor")
+		s.logged("leaving", "role=worker", "instance=0")
+		testutil.Kill(master, syscall.SIGSTOP)
+		finish()
+		testutil.Poll(t, patience, "the worker has left", func() bool { return !testutil.Alive(worker) })
+		testutil.Kill(master, syscall.SIGKILL)
+		s.wait()
+		s.dead("a grandchild", left)
+	})
+}
+
+// hold makes a request that a worker has until finish is called.
+func (s *stage) hold(service string) (finish func()) {
+	s.t.Helper()
+	resp, err := client.Get("http://" + s.addrs[service][0] + "/wait")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return func() { resp.Body.Close() }
+}
+
 // TestChild_ForgetsWhoIsBuried: the number of a worker whose end its master has
 // seen to may be a stranger's when the master dies.
 func TestChild_ForgetsWhoIsBuried(t *testing.T) {

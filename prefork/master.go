@@ -165,6 +165,8 @@ func (m *master) listen() {
 		}
 	})
 	m.orphaned.Store(true)
+	// Should this master die too, nobody else knows what its workers leave.
+	m.group.Do(func() { m.tellAll(message.Message{Kind: message.Alone}) })
 	// The workers get their time; then they are killed, and then nobody would
 	// be left to end a master that hangs in a hook.
 	time.AfterFunc(m.boot.Settings.StopTimeout+m.boot.Settings.AbortGrace+time.Second, func() {
@@ -256,6 +258,9 @@ func (m *master) Start(a supervise.Spawn) (supervise.Process, error) {
 		return nil, err
 	}
 	m.channel.send(message.Text(message.Born, strconv.Itoa(c.cmd.Process.Pid)))
+	if m.orphaned.Load() {
+		c.channel.send(message.Message{Kind: message.Alone})
+	}
 	if o.cgroup != nil {
 		if path, err := filepath.Abs(o.cgroup.Name()); err == nil {
 			m.channel.send(message.Text(message.Caged, path))

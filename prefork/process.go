@@ -37,7 +37,7 @@ type process struct {
 	started   time.Time
 	state     atomic.Pointer[string]
 	stopNames func()
-	orphaned  atomic.Bool // the supervising process is gone
+	orphaned  atomic.Bool // nobody may be left who cleans up after it
 }
 
 // enter takes over what the supervising process prepared.

@@ -241,8 +241,10 @@ func TestServer_BothLevelsKilledAtOnce(t *testing.T) {
 	s.unique()
 	// All three levels: nothing is stale for the next start.
 	old = s.pids()
-	for _, pid := range old {
-		testutil.Kill(pid, syscall.SIGKILL)
+	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} { // or one would clean up after another
+		for _, name := range []string{"worker-http-0", "worker-http-1", "master-http", "supervisor"} {
+			testutil.Kill(old["prefork-"+name], sig)
+		}
 	}
 	s.wait()
 	names, _ := filepath.Glob(filepath.Join(s.dir, "prefork-*"))

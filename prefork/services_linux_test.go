@@ -97,7 +97,10 @@ func serveTestHTTP(ctx context.Context, t *Task) error {
 	mux.HandleFunc("/sleep", func(_ http.ResponseWriter, r *http.Request) {
 		time.Sleep(time.Duration(number(r, "ms")) * time.Millisecond)
 	})
-	mux.HandleFunc("/wait", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	mux.HandleFunc("/wait", func(w http.ResponseWriter, r *http.Request) {
+		http.NewResponseController(w).Flush() // says that it is here
+		<-r.Context().Done()
+	})
 	mux.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) { os.Exit(number(r, "code")) })
 	mux.HandleFunc("/signal", func(_ http.ResponseWriter, r *http.Request) { dieBy(number(r, "n")) })
 	mux.HandleFunc("/hang", func(http.ResponseWriter, *http.Request) { hung.Store(true) })

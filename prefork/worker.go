@@ -151,6 +151,8 @@ func (w *worker) listen() {
 			w.reopen(w.channel.take())
 		case message.Poke:
 			w.task.poke()
+		case message.Alone:
+			w.orphaned.Store(true)
 		}
 	})
 	w.orphaned.Store(true)

@@ -36,6 +36,7 @@ const (
 	Poke    Kind = 35 // look at the listening sockets: somebody died
 	Scale   Kind = 36 // add the decimal number in the body to the number of workers
 	Welcome Kind = 37 // the body is the strategy that tfork took
+	Alone   Kind = 38 // nobody supervises the sender any more: clean up after yourself
 )
 
 // On a control socket; Stop, Reopen and Scale too.
