@@ -232,7 +232,8 @@ func TestCallerDies_WorkersLiveOn(t *testing.T) {
 		{"dedicated, exits normally", []string{"DEDICATED=1", "EXIT=1"}, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			const trapped = "trap 'kill $!; exit 0' TERM; sleep 1000 & wait"
+			// A shell that has just forked still has its trap, and would lose SIGTERM.
+			const trapped = "trap 'kill -9 $!; exit 0' TERM; sleep 1000 & wait"
 			c, waiters, workers := startCaller(t, tt.env, "0", trapped, "9", "exec sleep 1000", "15", trapped)
 			if tt.sig != 0 {
 				c.Process.Signal(tt.sig)

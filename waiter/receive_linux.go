@@ -20,7 +20,8 @@ type message struct {
 	payload []byte
 	fds     []int
 	from    unix.Ucred // the caller, with the ids of the kernel's stamp
-	// full says that descriptors are missing: our table has no room for them.
+	// full says that descriptors are missing: our table had no room for them. Linux
+	// says so (MSG_CTRUNC), gVisor just leaves them out.
 	full bool
 }
 
@@ -66,7 +67,8 @@ func (t *thread) parse(msg, oob []byte, flags int) (message, error) {
 }
 
 // unpack takes body and descriptors out of their carriers. The descriptors in
-// m stay the receiver's to close, and those that are added to them.
+// m stay the receiver's to close, and those that are added to them. If some are
+// missing m is full.
 func (m *message) unpack() (body []byte, fds []int, err error) {
 	e, body, err := wire.ParseEnvelope(m.payload)
 	if err != nil || m.full {
@@ -75,7 +77,7 @@ func (m *message) unpack() (body []byte, fds []int, err error) {
 	fds = m.fds
 	if e.Carrier&wire.BodyInMemfd != 0 {
 		if len(fds) == 0 {
-			return nil, nil, errProtocol
+			return nil, nil, m.fewer(0, 1)
 		}
 		if body, err = readBody(fds[0], int(e.Body)); err != nil {
 			return nil, nil, err
@@ -84,17 +86,26 @@ func (m *message) unpack() (body []byte, fds []int, err error) {
 	}
 	if e.Carrier&wire.FilesInSocket != 0 {
 		if len(fds) != 1 {
-			return nil, nil, errProtocol
+			return nil, nil, m.fewer(len(fds), 1)
 		}
-		if err := m.drain(fds[0], int(e.Files)); err != nil {
+		if err := m.drain(fds[0], int(e.Files)); err != nil || m.full {
 			return nil, nil, err
 		}
 		fds = m.fds[len(m.fds)-int(e.Files):]
 	}
 	if len(fds) != int(e.Files) {
-		return nil, nil, errProtocol
+		return nil, nil, m.fewer(len(fds), int(e.Files))
 	}
 	return body, fds, nil
+}
+
+// fewer is for another number of descriptors than was announced.
+func (m *message) fewer(got, want int) error {
+	if got > want {
+		return errProtocol
+	}
+	m.full = true
+	return nil
 }
 
 // drain receives n descriptors from a socket in which they are waiting, and
@@ -114,8 +125,11 @@ func (m *message) drain(side, n int) error {
 			m.full = true
 			return nil
 		}
-		if err != nil || len(fds) == 0 || n < 0 {
+		if err != nil || n < 0 {
 			return errProtocol
+		}
+		if len(fds) == 0 {
+			return m.fewer(0, n)
 		}
 	}
 	return nil

@@ -65,15 +65,6 @@ func control(oob []byte) (fds []int, stamp *unix.Ucred, err error) {
 	return fds, stamp, nil
 }
 
-// tableFull tells whether this process can have no more descriptors.
-func tableFull() bool {
-	fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 0)
-	if err == nil {
-		unix.Close(fd)
-	}
-	return err == unix.EMFILE
-}
-
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)

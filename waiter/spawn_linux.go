@@ -86,11 +86,6 @@ func errnoOf(err error) syscall.Errno {
 // protocol.
 func (t *thread) handleSpawn(m *message) error {
 	body, fds, err := m.unpack()
-	if err == errProtocol && tableFull() {
-		// Descriptors are missing, and not every kernel says that it has left
-		// some out.
-		m.full, err = true, nil
-	}
 	if err != nil {
 		return err
 	}
