@@ -5,6 +5,7 @@ package accept
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
@@ -96,12 +99,36 @@ func (r fairRun) String() string {
 // TestListener_SixteenIdleWorkersTakeTurns is the promise of the package, with
 // net.Listener in the same run for comparison.
 func TestListener_SixteenIdleWorkersTakeTurns(t *testing.T) {
+	testutil.NeedFeature(t, "4.5", haveExclusive)
 	t.Logf("net.Listener:       %v", runFair(t, fairNet))
 	for name, helper := range map[string]string{"ours": fairOurs, "ours, GOMAXPROCS=1": fairOne} {
 		ours := runFair(t, helper)
 		t.Logf("%-19s %v", name+":", ours)
 		checkFair(t, ours)
 	}
+}
+
+// haveExclusive tells whether the kernel knows EPOLLEXCLUSIVE: then it refuses it
+// together with EPOLLONESHOT (epoll_ctl(2)).
+func haveExclusive() error {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(epoll)
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(event)
+	err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, event, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE | unix.EPOLLONESHOT})
+	switch err {
+	case unix.EINVAL:
+		return nil
+	case nil:
+		return fmt.Errorf("EPOLLEXCLUSIVE is ignored: a connection wakes all: %w", errors.ErrUnsupported)
+	}
+	return err
 }
 
 // TestListener_SpreadUnderLoad measures what doc.go says of workers that are

@@ -299,6 +299,23 @@ func TestNew_Refuses(t *testing.T) {
 	if _, err := New(one); err == nil || !strings.Contains(err.Error(), "one end") {
 		t.Errorf("a connected socket: %v", err)
 	}
+	for name, domain := range map[string]int{"new unix": unix.AF_UNIX, "new tcp": unix.AF_INET} {
+		fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := os.NewFile(uintptr(fd), name)
+		l, err := New(f)
+		if err == nil {
+			l.Close()
+		}
+		if err == nil && domain == unix.AF_UNIX && os.Getenv(testutil.MissingKey) != "" {
+			t.Log("a new unix socket looks like one that listens here")
+		} else if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+		f.Close()
+	}
 	file.Close()
 	if _, err := New(file); err == nil {
 		t.Error("a closed file is accepted")

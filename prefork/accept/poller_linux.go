@@ -72,7 +72,7 @@ func (p *poller) open(f *os.File) (err error) {
 	if dupErr != nil {
 		return os.NewSyscallError("fcntl", dupErr)
 	}
-	if on, err := unix.GetsockoptInt(p.socket, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || on == 0 {
+	if !listens(p.socket) {
 		return fmt.Errorf("accept: %s does not listen", f.Name())
 	}
 	if err := unix.SetNonblock(p.socket, true); err != nil {
@@ -91,6 +91,18 @@ func (p *poller) open(f *os.File) (err error) {
 		return err
 	}
 	return p.join()
+}
+
+// listens tells whether a stream socket does. gVisor before 2024 denies it of every
+// unix socket; but one that does not listen is connected, and can be written to, or
+// is not, and has hung up.
+func listens(fd int) bool {
+	if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err == nil && on != 0 {
+		return true
+	}
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	_, err := unix.Poll(fds, 0)
+	return err == nil && fds[0].Revents == 0
 }
 
 // add registers a descriptor; its number comes back with the event.

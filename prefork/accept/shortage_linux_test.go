@@ -5,17 +5,22 @@ package accept
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
 func TestListener_OutOfDescriptorsDoesNotSpin(t *testing.T) {
 	l, _ := shared(t, "tcp", "127.0.0.1:0")
 	dial(t, l.Addr())
 	held := exhaust(t)
+	testutil.NeedFeature(t, "2.6", func() error { return keepsTheQueue(l) })
+	l.SetDeadline(time.Now().Add(patience))
 	var temporary interface{ Temporary() bool }
 	start := time.Now()
 	errs := 0
@@ -36,6 +41,21 @@ func TestListener_OutOfDescriptorsDoesNotSpin(t *testing.T) {
 		t.Fatalf("after descriptors were given back: %v", err)
 	}
 	c.Close()
+}
+
+// keepsTheQueue tells whether a connection stays in the queue if there is no
+// descriptor for it.
+func keepsTheQueue(l *Listener) error {
+	for range 2 {
+		switch _, _, err := unix.Accept4(l.poll.socket, unix.SOCK_CLOEXEC); err {
+		case unix.EMFILE:
+		case unix.EAGAIN:
+			return fmt.Errorf("accept4 drops connections for which there is no descriptor: %w", errors.ErrUnsupported)
+		default:
+			return fmt.Errorf("accept4 without descriptors: %w", err)
+		}
+	}
+	return nil
 }
 
 // TestListener_TheLastDescriptorServes holds that a connection taken with the
