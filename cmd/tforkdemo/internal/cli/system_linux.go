@@ -6,6 +6,7 @@ package cli
 import (
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,13 +33,15 @@ func isTerminal(w io.Writer) bool {
 // inForeground tells whether our process group is the one that a terminal
 // sends typed signals to.
 func inForeground() bool {
-	tty, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false // no terminal
+	terminals := []int{0, 1, 2} // where /dev/tty is missing, or another user's
+	if tty, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err == nil {
+		defer unix.Close(tty)
+		terminals = []int{tty}
 	}
-	defer unix.Close(tty)
-	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
+	return slices.ContainsFunc(terminals, func(fd int) bool {
+		group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP) // of our own terminal only
+		return err == nil && group == unix.Getpgrp()
+	})
 }
 
 // kernel names the running kernel.
