@@ -5,6 +5,7 @@ package prefork
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,8 +50,9 @@ func TestChannel_GivesUpOnWhoDoesNotRead(t *testing.T) {
 	}
 	defer ours.close()
 	defer f.Close()
+	long := message.Text(message.Poke, strings.Repeat("x", 1000))
 	for range 10_000 {
-		if err = ours.send(message.Message{Kind: message.Poke}); err != nil {
+		if err = ours.send(long); err != nil {
 			break
 		}
 	}

@@ -131,6 +131,7 @@ func TestServer_ReloadRollsBack(t *testing.T) {
 // TestServer_ReloadThatHangs_StopsNobody: the configuration comes from the
 // program's own code.
 func TestServer_ReloadThatHangs_StopsNobody(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	st := config.Default()
 	st.Children, st.BackoffIncrement = 1, 0
 	asked, answer := make(chan struct{}), make(chan error)

@@ -172,6 +172,7 @@ func TestServer_SocketsOfTheManager(t *testing.T) {
 // TestNew_LeavesWhatIsInTheWayOfASocket: a path that is taken is an error, and
 // what is there stays: somebody's file, or the socket of a server that lives.
 func TestNew_LeavesWhatIsInTheWayOfASocket(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
 	dir := t.TempDir()
 	file, live := filepath.Join(dir, "file"), filepath.Join(dir, "live")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/seed-cb702d51/tfork-go/internal/ci/debian"
 	"github.com/seed-cb702d51/tfork-go/internal/ci/suite"
@@ -62,6 +63,9 @@ func fetchRunsc(ctx context.Context, cache *debian.Cache, suites []string) (stri
 	return filepath.Join(dir, "usr/bin/runsc"), err
 }
 
+// gvisorTimeout is enough for the longest suite several times.
+const gvisorTimeout = 6 * time.Minute
+
 // inGVisor runs the suites in a sandbox that sees this machine's files. A
 // machine on which nothing starts in it is no fault of the suites.
 func (j *job) inGVisor(ctx context.Context, at *suite.Place, runsc []string) error {
@@ -73,7 +77,7 @@ func (j *job) inGVisor(ctx context.Context, at *suite.Place, runsc []string) err
 		return fmt.Errorf("%w: runsc does not work here: %w: %s", debian.ErrUnavailable, err, lastLines(strings.TrimSpace(string(out)), 3))
 	}
 	o := suite.Options{
-		Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: runTimeout,
+		Dir: j.stage.Dir, Users: usersHere(), Short: j.short, Run: j.run, Timeout: gvisorTimeout,
 		Slow: 4, Sandbox: true,
 	}
 	return j.underRunner(ctx, at, o, func(runner, plan string) *exec.Cmd { return do(runner, plan) })
