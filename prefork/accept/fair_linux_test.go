@@ -184,16 +184,7 @@ func runFair(t *testing.T, helper string) fairRun {
 // runWorkers starts workers on one socket, lets the clients do what they do, and
 // says what it came to.
 func runWorkers(t *testing.T, helper string, clients func(run *fairRun, address string)) (run fairRun) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := ln.(*net.TCPListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := ln.Addr().String()
-	ln.Close() // it must not be in this process's own poller
+	socket, address := fairSocket(t)
 	defer socket.Close()
 	workers := make([]*fairProcess, fairWorkers)
 	for i := range workers {
@@ -217,6 +208,30 @@ func runWorkers(t *testing.T, helper string, clients func(run *fairRun, address 
 		run.attempts += w.stop(t)
 	}
 	return run
+}
+
+// fairSocket returns a listening socket that is in no poller of this process, and
+// stays non-blocking when it is handed down: what net's own File returns becomes
+// blocking then, for the workers that accept already, too.
+func fairSocket(t *testing.T) (socket *os.File, address string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	raw, err := ln.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if controlErr := raw.Control(func(fd uintptr) {
+		var dup int
+		if dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 3); err == nil {
+			socket = os.NewFile(uintptr(dup), "socket")
+		}
+	}); err != nil || controlErr != nil {
+		t.Fatal(err, controlErr)
+	}
+	return socket, ln.Addr().String()
 }
 
 // askFair makes one connection and returns the number of who served it.

@@ -40,7 +40,9 @@ var _ net.Listener = (*Listener)(nil)
 
 // New returns a listener on the listening stream socket f (TCP or unix), which
 // it duplicates: f stays the caller's. It makes the socket non-blocking, for
-// all processes that share it. The path of a unix socket is never removed.
+// all processes that share it, and so it must stay: an Fd() of what net's File
+// returned (os/exec calls it for ExtraFiles) makes it blocking again, and Accept in
+// another process would hang. The path of a unix socket is never removed.
 //
 // Errors: f is no listening stream socket; out of descriptors; on systems
 // other than Linux, errors.ErrUnsupported.
