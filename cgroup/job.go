@@ -73,7 +73,10 @@ func Start(cmd *tfork.Cmd, o Options) (*Job, error) {
 	cmd.Cgroup = group.Dir()
 	if err := cmd.Start(); err != nil {
 		cmd.Cgroup = nil
-		return nil, errors.Join(err, j.undo())
+		if left := j.undo(); left != nil {
+			err = errors.Join(err, left)
+		}
+		return nil, err
 	}
 	return j, nil
 }
