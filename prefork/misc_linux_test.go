@@ -192,6 +192,18 @@ func TestServer_RegisteredModel(t *testing.T) {
 	}
 }
 
+func TestServer_RunAfterClose(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
+	s, err := New(Options{Services: []string{"http"}, Config: config.Config{Model: "single"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if err := s.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "after Close") {
+		t.Errorf("Run: %v", err)
+	}
+}
+
 // TestServer_InThisProcess: a server leaves nothing behind in the process that
 // ran it, which the package's TestMain counts.
 func TestServer_InThisProcess(t *testing.T) {

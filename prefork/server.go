@@ -239,8 +239,11 @@ func settingsOf(c *config.Config, service *Service) config.Settings {
 // (all others go on meanwhile; if none is left, Run returns), or what kept the
 // model from running.
 func (s *Server) Run(ctx context.Context) error {
-	if s.runCalled {
+	switch {
+	case s.runCalled:
 		return errors.New("prefork: Run called twice")
+	case s.dir == nil:
+		return errors.New("prefork: Run called after Close: make another Server")
 	}
 	s.runCalled = true
 	defer s.Close()
