@@ -250,8 +250,8 @@ func answer(l net.Listener) {
 
 func TestListener_Deadline(t *testing.T) {
 	l, _ := shared(t, "tcp", "127.0.0.1:0")
-	l.SetDeadline(time.Now().Add(20 * time.Millisecond))
 	start := time.Now()
+	l.SetDeadline(start.Add(20 * time.Millisecond))
 	_, err := l.Accept()
 	if !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) < 20*time.Millisecond {
 		t.Errorf("Accept: %v after %v", err, time.Since(start))

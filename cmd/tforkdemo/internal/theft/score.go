@@ -6,6 +6,8 @@ package theft
 import (
 	"errors"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -27,9 +29,11 @@ type Child struct {
 }
 
 // Children returns n children. Nine of ten exit, with all codes from 0 to 255
-// in turn; each tenth ends by a signal.
+// in turn; each tenth ends by a signal, of those that are not ignored here: under
+// nohup(1) or behind a shell's & they would be in the children, too.
 func Children(n int) []Child {
-	signals := []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL}
+	signals := slices.DeleteFunc([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGKILL},
+		func(s syscall.Signal) bool { return signal.Ignored(s) })
 	children := make([]Child, n)
 	for i := range children {
 		want, script := Ending{Code: i % 256}, "exit "+strconv.Itoa(i%256)

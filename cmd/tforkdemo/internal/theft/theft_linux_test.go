@@ -5,7 +5,10 @@ package theft
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 	"time"
@@ -40,8 +43,34 @@ func TestChildren_HaveAllKindsOfEndings(t *testing.T) {
 			signals++
 		}
 	}
-	if len(kinds) != 256+4 || signals != 300 {
-		t.Errorf("%d kinds of endings, %d signals; want all 256 exit codes and 4 signals, 300 of the latter", len(kinds), signals)
+	want := 256 + 2
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if !signal.Ignored(s) { // as under nohup(1)
+			want++
+		}
+	}
+	if len(kinds) != want || signals != 300 {
+		t.Errorf("%d kinds of endings, %d signals; want %d, 300 of the latter", len(kinds), signals, want)
+	}
+}
+
+// endings prints how many of a hundred children are to end by SIGHUP.
+var endings = testutil.Helper("endings by SIGHUP", func([]string) int {
+	n := 0
+	for _, c := range Children(100) {
+		if c.Want.Signal == syscall.SIGHUP {
+			n++
+		}
+	}
+	fmt.Print(n)
+	return 0
+})
+
+func TestChildren_LeaveOutWhatIsIgnored(t *testing.T) {
+	c := exec.Command("/bin/sh", "-c", "trap '' HUP; exec \"$0\"", testutil.Exe())
+	c.Env = testutil.HelperEnv(endings)
+	if out, err := c.CombinedOutput(); err != nil || string(out) != "0" {
+		t.Errorf("%s, %v: want none that would ignore its end", out, err)
 	}
 }
 
