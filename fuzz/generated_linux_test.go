@@ -6,6 +6,7 @@ package fuzz
 import (
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func (s *spec) tame() {
 	if s.Context == "none" {
 		s.Cancel = "default"
 	}
-	if s.Delay == "short" && (s.Program != "pause" || s.Context != "ends" || s.Stdout == "pipe" || s.Stderr == "pipe") {
+	if s.Delay == "short" && (s.Program != "pause" || s.Context != "ends" || strings.HasPrefix(s.Stdout, "pipe") || strings.HasPrefix(s.Stderr, "pipe")) {
 		s.Delay = "long" // a loaded machine may need it, or a reader loses a race
 	}
 	// What the shell itself has to say goes to its standard error: whether that
