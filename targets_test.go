@@ -5,12 +5,12 @@ package tforkgo_test
 
 import (
 	"os"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/tools/go/packages"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
 // targets are the systems for which everything compiles, tests too.
@@ -19,7 +19,7 @@ var targets = []string{"linux/arm64", "darwin/arm64", "freebsd/amd64", "windows/
 // TestTargets_Compile checks the types of everything from its sources, which needs
 // a tenth of the time that compiling the standard library four times does.
 func TestTargets_Compile(t *testing.T) {
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if testutil.Race() {
 		t.Skip("the race detector makes it slow, and finds nothing here")
 	}
 	for _, target := range targets {

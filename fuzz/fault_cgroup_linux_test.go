@@ -90,12 +90,10 @@ var faultyJobs = testutil.Helper("faulty jobs", func(args []string) int {
 	}
 	try, groups := tries(args[2:])
 	tfork.CloseIdle()
-	before := takeInventory()
-	before.groups = groups
 	all := slices.DeleteFunc(slices.Concat(cgroupFaults, faults), func(f fault) bool {
 		return f.name == "wait4" // a shell that does not wait for what is killed with it
 	})
-	return eachFault(w, before, all, []round{
+	return eachFault(w, takeInventory(groups), all, []round{
 		{"in a cgroup", []string{direct.name, dedicated.name}, false, try},
 		{"in a cgroup, waiter there", []string{shared.name}, true, try},
 	})

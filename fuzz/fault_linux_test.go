@@ -207,7 +207,7 @@ var faultyStarts = testutil.Helper("faulty starts", func(args []string) int {
 		return 1
 	}
 	tfork.CloseIdle()
-	return eachFault(w, takeInventory(), faults, rounds)
+	return eachFault(w, takeInventory(""), faults, rounds)
 })
 
 // eachFault makes a start of each kind under each fault, judges its outcome, and

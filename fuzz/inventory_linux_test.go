@@ -22,8 +22,8 @@ type inventory struct {
 	groups     string // the cgroup below which none may stay; empty: not looked at
 }
 
-func takeInventory() inventory {
-	return inventory{fds: testutil.FDs(), goroutines: runtime.NumGoroutine()}
+func takeInventory(groups string) inventory {
+	return inventory{testutil.FDs(), runtime.NumGoroutine(), groups}
 }
 
 // leftovers lists what is there now and was not then.

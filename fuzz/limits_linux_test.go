@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,8 +54,7 @@ func upTo(from uint64, steps, stride int) (values []uint64) {
 // without. At least one limit must be too low, and one enough.
 func underLimits(w way, l limits) (code int) {
 	tfork.CloseIdle()
-	before := takeInventory()
-	before.groups = l.groups
+	before := takeInventory(l.groups)
 	var old unix.Rlimit
 	unix.Getrlimit(l.resource, &old)
 	failed, worked := 0, 0
@@ -188,7 +185,7 @@ func TestFault_LittleMemory(t *testing.T) {
 	if os.Getenv(longKey) == "" {
 		t.Skip("the caller's own runtime may want memory at that moment, which ends it: set ", longKey)
 	}
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if testutil.Race() {
 		t.Skip("the race detector maps memory all the time, and ends the program where it gets none")
 	}
 	for _, w := range ourWays(t) {

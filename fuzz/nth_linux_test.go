@@ -161,8 +161,7 @@ var nthCall = testutil.Helper(nthName, func(args []string) int {
 
 // allCalls runs on the thread under the filter.
 func (c *counter) allCalls(w way, try func(way) string, groups string) (code int) {
-	before := takeInventory()
-	before.groups = groups
+	before := takeInventory(groups)
 	for n := int64(1); n < 200; n++ {
 		c.failed.Store(false)
 		c.fail.Store(n)

@@ -69,7 +69,7 @@ var soakCaller = testutil.Helper("soak caller", func(args []string) int {
 	works(shared)
 	tfork.CloseIdle()
 	testutil.RestoreSIGCHLD() // starts what is started once
-	before := takeInventory()
+	before := takeInventory("")
 	r := &soakResult{Outcomes: map[string]map[string]int{}}
 	if report, err := tfork.Probe(); err == nil {
 		r.ExitInfo = exitInfoKept(report)

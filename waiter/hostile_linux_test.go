@@ -63,11 +63,14 @@ func spawnMessage(q *wire.Request, id uint64, files int) []byte {
 	return append(wire.Envelope{Files: uint32(files), Body: uint32(len(body))}.Append(nil, id), body...)
 }
 
-// hostile are messages that no caller of ours sends. Each ends the waiter.
-var hostile = []struct {
+// oddMessage is one that no caller of ours sends.
+type oddMessage struct {
 	name string
 	send func(t testing.TB, w *rawWaiter)
-}{
+}
+
+// Each of the hostile messages ends the waiter.
+var hostile = []oddMessage{
 	{"nothing but noise", func(t testing.TB, w *rawWaiter) { w.send([]byte("GET / HTTP/1.0\r\n\r\n")) }},
 	{"a cut header", func(t testing.TB, w *rawWaiter) { w.send(wire.AppendReady(nil)[:7]) }},
 	{"a cut request", func(t testing.TB, w *rawWaiter) {
@@ -193,10 +196,7 @@ func (w *rawWaiter) send(msg []byte, fds ...int) error {
 
 // incomplete are requests of which descriptors were left out on the way, for want
 // of room.
-var incomplete = []struct {
-	name string
-	send func(t testing.TB, w *rawWaiter)
-}{
+var incomplete = []oddMessage{
 	{"too few descriptors", func(t testing.TB, w *rawWaiter) {
 		q := tinyRequest(t)
 		w.send(spawnMessage(&q, 1, 1))
