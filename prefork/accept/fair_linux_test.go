@@ -236,7 +236,7 @@ func fairSocket(t *testing.T) (socket *os.File, address string) {
 
 // askFair makes one connection and returns the number of who served it.
 func askFair(t *testing.T, address string) int {
-	c, err := net.Dial("tcp", address)
+	c, err := connect("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
