@@ -143,8 +143,9 @@ func (s *spec) tame() {
 	if s.Stderr == "pipe part" || s.Stderr == "same" && s.Stdout == "pipe part" {
 		s.Stderr = "pipe"
 	}
-	// The script writes to one stream after the other, and so do we read.
-	if s.Stdout == "pipe" && s.Stderr != "buffer" && s.ErrBytes > 4096 {
+	// The script writes to one stream after the other, and so do we read. A part
+	// is all that comes, where that is little.
+	if (s.Stdout == "pipe" || s.Stdout == "pipe part") && s.Stderr != "buffer" && s.ErrBytes > 4096 {
 		s.ErrBytes = 1
 	}
 	if s.Stdin != "bytes" {
