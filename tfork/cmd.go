@@ -22,7 +22,8 @@ import (
 // [Cmd.Process] may be used by many.
 //
 // Beyond os/exec: no thread is blocked while waiting; a Cmd that is dropped
-// without Wait leaves no zombie. Differences: see docs/differences.md.
+// without Wait leaves no zombie. (Its context holds on to a Cmd until it is done:
+// wait for what has one.) Differences: see docs/differences.md.
 type Cmd struct {
 	// Path is the program to run, the only field that must be set. If it is
 	// relative, it is relative to Dir.

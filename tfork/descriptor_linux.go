@@ -18,10 +18,11 @@ import (
 // is needed, which it seldom is: most workers end soon, and are never
 // signalled.
 type descriptor struct {
-	mu  sync.Mutex
-	raw int       // the number while it is not in the netpoller, or -1
-	fd  *pidfd.FD // afterwards
-	err error     // why it is not there: none was given, or it is of no use
+	mu   sync.Mutex
+	raw  int       // the number while it is not in the netpoller, or -1
+	fd   *pidfd.FD // afterwards, until the end
+	err  error     // why it is not there: none was given, it is of no use, or os.ErrClosed
+	lent int       // how many use the number of fd
 }
 
 // errNoPidfd is for a system that gave none.
@@ -39,6 +40,10 @@ func (d *descriptor) take(raw int) {
 func (d *descriptor) get() (*pidfd.FD, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.getLocked()
+}
+
+func (d *descriptor) getLocked() (*pidfd.FD, error) {
 	if d.raw >= 0 {
 		d.fd, d.err = pidfd.New(d.raw)
 		d.raw = -1
@@ -56,22 +61,51 @@ func (d *descriptor) signal(sig syscall.Signal) error {
 }
 
 func (d *descriptor) lend(f func(uintptr)) error {
-	fd, err := d.get()
-	if err != nil {
+	fd, err := d.borrow()
+	switch {
+	case errors.Is(err, os.ErrClosed):
+		return err
+	case err != nil:
 		return os.ErrNoHandle
 	}
+	defer d.giveBack(fd)
 	return fd.With(func(n int) error { f(uintptr(n)); return nil })
 }
 
-// close is called by the one who collects, after that.
+func (d *descriptor) borrow() (*pidfd.FD, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fd, err := d.getLocked()
+	if err == nil {
+		d.lent++
+	}
+	return fd, err
+}
+
+// giveBack closes fd if close has come meanwhile.
+func (d *descriptor) giveBack(fd *pidfd.FD) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lent--
+	if d.lent == 0 && d.fd == nil {
+		fd.Close()
+	}
+}
+
+// close is called by the one who collects, after that. It never waits for those
+// who use the number, who may be waiting for the end themselves: the last of them
+// closes the descriptor.
 func (d *descriptor) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.raw >= 0 {
+	fd := d.fd
+	switch {
+	case d.raw >= 0:
 		unix.Close(d.raw)
-		d.raw, d.err = -1, os.ErrClosed
+	case fd == nil:
+		return // there was none, or this is done
+	case d.lent == 0:
+		fd.Close()
 	}
-	if d.fd != nil {
-		d.fd.Close()
-	}
+	d.raw, d.fd, d.err = -1, nil, os.ErrClosed
 }

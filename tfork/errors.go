@@ -29,9 +29,11 @@ func (runningError) Is(target error) bool { return target == syscall.EAGAIN }
 // Errors that a program may test for. All are final: asking again gives the
 // same answer.
 var (
-	// ErrLost says that the worker has ended and its status cannot be known
-	// any more: somebody else took it where the kernel keeps no copy, or the
-	// waiter was killed. The text says which. No status is ever made up.
+	// ErrLost says that the worker's status cannot be known any more: somebody
+	// else took it where the kernel keeps no copy, or the waiter was killed. The
+	// text says which. The worker has ended, except where its waiter was killed
+	// and there are no pidfds (before Linux 5.3): there it may go on, and cannot
+	// be reached any more. No status is ever made up.
 	ErrLost = errors.New("tfork: exit status is lost")
 
 	// ErrReleased says that the Process was given up by [Process.Release].

@@ -33,7 +33,7 @@ type handle interface {
 //
 // A Process that is dropped without [Process.Wait] leaves no zombie and no
 // descriptor: its worker goes on, and is collected in the background when it
-// ends.
+// ends. It is not dropped as long as its [Cmd] is held by a context.
 type Process struct {
 	// Pid is the worker's process id, under every strategy. It keeps its
 	// value after the end, when the number may belong to another process:
@@ -274,7 +274,8 @@ func (p *Process) EventFD() (*os.File, error) {
 // Signal sends sig to the worker, through its pidfd where there is one and
 // never to a process that took over its number. A worker that was collected is
 // [os.ErrProcessDone]; one that ended and was not collected yet takes the
-// signal without effect. Never blocks. What the kernel refuses is a bare
+// signal without effect. It does not wait for the worker; without a pidfd (before
+// Linux 5.3) it waits for the waiter's answer. What the kernel refuses is a bare
 // syscall.Errno (EPERM, EINVAL), as in [os.Process.Signal].
 func (p *Process) Signal(sig os.Signal) error {
 	s, ok := sig.(syscall.Signal)
@@ -340,7 +341,7 @@ func (p *Process) Release() error {
 // WithHandle lends the worker's pidfd to f: the number is valid, and refers to
 // this worker, until f returns. [os.ErrNoHandle] where the kernel has none
 // (before Linux 5.4), [os.ErrProcessDone] after the status was collected.
-// Do not wait on it: the Process does.
+// Do not wait on it: the Process does. f may call any method of the Process.
 func (p *Process) WithHandle(f func(handle uintptr)) error {
 	if p.h == nil {
 		return errNotStarted

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -171,6 +172,34 @@ func TestProcess_SignalAfterTheEnd(t *testing.T) {
 		}
 		if err := p.WithHandle(func(uintptr) { t.Error("lent") }); !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, os.ErrNoHandle) {
 			t.Errorf("WithHandle = %v, want os.ErrProcessDone", err)
+		}
+	})
+}
+
+// TestProcess_HandleIsLentBeyondTheEnd: who has it may wait for the worker, and the
+// number is valid until it is given back.
+func TestProcess_HandleIsLentBeyondTheEnd(t *testing.T) {
+	forEachStrategy(t, func(t *testing.T, m mode) {
+		p, let := startWaiting(t, m, 9)
+		defer time.AfterFunc(testutil.Scaled(patience), func() { panic("a lent handle holds up the Process") }).Stop()
+		err := p.WithHandle(func(handle uintptr) {
+			let()
+			wantExit(t, p, 9)
+			if err := p.Signal(unix.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+				t.Errorf("Signal = %v, want os.ErrProcessDone", err)
+			}
+			if err := unix.PidfdSendSignal(int(handle), 0, nil, 0); err != unix.ESRCH {
+				t.Errorf("signal to the handle: %v, want ESRCH", err)
+			}
+			if err := p.WithHandle(func(uintptr) { t.Error("lent") }); !errors.Is(err, os.ErrProcessDone) {
+				t.Errorf("WithHandle = %v, want os.ErrProcessDone", err)
+			}
+		})
+		if errors.Is(err, os.ErrNoHandle) {
+			let()
+			wantExit(t, p, 9)
+		} else if err != nil {
+			t.Error(err)
 		}
 	})
 }

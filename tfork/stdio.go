@@ -57,8 +57,9 @@ func (c *Cmd) stdin(null *nullDevice) (uintptr, error) {
 	}
 	c.childFDs = append(c.childFDs, r)
 	c.pipes = append(c.pipes, w)
+	in := c.Stdin // not c: a read that never ends must not hold on to that
 	c.copies = append(c.copies, func() error {
-		_, err := io.Copy(w, c.Stdin)
+		_, err := io.Copy(w, in)
 		if workerStoppedReading(err) {
 			err = nil
 		}

@@ -132,7 +132,7 @@ func (h *waiterHandle) orphan(e pidfd.Exit, err error) (Status, error) {
 }
 
 func (h *waiterHandle) signal(sig syscall.Signal) error {
-	if _, err := h.get(); err != nil {
+	if _, err := h.get(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return h.worker.Signal(sig) // through the waiter, which knows whether it has reaped
 	}
 	return h.descriptor.signal(sig)
