@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // checkAttributes refuses what the standard library refuses before the fork,
@@ -31,6 +33,16 @@ func checkAttributes(l *launch) error {
 		return nil
 	}
 	return &os.PathError{Op: "fork/exec", Path: l.path, Err: err}
+}
+
+// withdrawPidFD takes back the descriptor that a start which failed has given, as
+// syscall.ForkExec does.
+func withdrawPidFD(attr *syscall.SysProcAttr) {
+	if attr == nil || attr.PidFD == nil || *attr.PidFD < 0 {
+		return
+	}
+	unix.Close(*attr.PidFD)
+	*attr.PidFD = -1
 }
 
 // hasNUL tells whether a string has a NUL byte, which no system call can take.

@@ -132,7 +132,11 @@ func (p *place) confirm(pid int) error {
 	case PlacedJoined:
 		return p.joined()
 	case PlacedMoved:
-		return cgroupfs.Move(p.dir, pid)
+		err := cgroupfs.Move(p.dir, pid)
+		if errors.Is(err, unix.ESRCH) {
+			return nil // it has ended already, and its status tells how
+		}
+		return err
 	}
 	return nil
 }

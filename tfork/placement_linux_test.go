@@ -115,9 +115,14 @@ func TestCgroup_JoinsWhereClone3IsRefused(t *testing.T) {
 func TestCgroup_StartErrors(t *testing.T) {
 	forEachStrategy(t, func(t *testing.T, m mode) {
 		good := openDir(t, testutil.Cgroup(t))
+		fd := -1
 		c := m.command("/no/such/program")
+		c.SysProcAttr = &syscall.SysProcAttr{PidFD: &fd}
 		c.Cgroup = good
 		err := c.Start()
+		if fd != -1 {
+			t.Errorf("missing program: PidFD is %d", fd)
+		}
 		var pe *os.PathError
 		if !errors.As(err, &pe) || pe.Op != "fork/exec" || pe.Path != "/no/such/program" || !errors.Is(err, unix.ENOENT) {
 			t.Errorf("missing program: %v", err)
@@ -233,4 +238,8 @@ func TestCgroup_Moved(t *testing.T) {
 	}
 	let()
 	wantExit(t, worker, 0)
+	// One that has ended, and was collected, meanwhile: its status is what counts.
+	if err := p.confirm(worker.Pid); err != nil {
+		t.Errorf("after its end: %v", err)
+	}
 }

@@ -5,6 +5,10 @@
 
 package tfork
 
+import "syscall"
+
+func withdrawPidFD(*syscall.SysProcAttr) {}
+
 type place struct{ way Placement }
 
 func (c *Cmd) locate(*launch) (*place, error) {

@@ -205,6 +205,7 @@ func (c *Cmd) confirm(pid int, h handle, s *started) error {
 		h.signal(syscall.SIGKILL)
 		h.wait()
 		h.close()
+		withdrawPidFD(c.SysProcAttr)
 	}
 	return err
 }
