@@ -68,9 +68,12 @@ func (c *conn) send(id uint64, msg []byte, fds []int) error {
 	}
 	var sent error
 	err := c.raw.Write(func(fd uintptr) bool {
+		// Before it is sent: once it is, nothing that came earlier counts as unread.
+		// In order: one goroutine at a time is here.
+		before := c.lastSent.Swap(id)
 		sent = sendmsg(int(fd), msg, oob, unix.MSG_DONTWAIT)
-		if sent == nil {
-			c.lastSent.Store(id) // in order: one goroutine at a time is here
+		if sent != nil {
+			c.lastSent.Store(before)
 		}
 		return sent != unix.EAGAIN
 	})
