@@ -72,7 +72,7 @@ func payloadOffset() int64 { return int64(max(os.Getpagesize(), boot.MaxSize)) }
 // bootFile returns a sealed memory file: nobody can change it any more, so the
 // worker may map it.
 func bootFile(r boot.Record, payload []byte) (int, error) {
-	fd, err := memfd("tfork-boot")
+	fd, err := sys.Memfd("tfork-boot")
 	if err != nil {
 		return -1, err
 	}
@@ -94,17 +94,6 @@ func bootFile(r boot.Record, payload []byte) (int, error) {
 	}
 	undo.Disarm()
 	return fd, nil
-}
-
-// memfd makes a memory file that can be sealed. MFD_NOEXEC_SEAL (Linux 6.3) is
-// demanded by some systems (sysctl vm.memfd_noexec) and unknown to others.
-func memfd(name string) (int, error) {
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err := unix.MemfdCreate(name, flags|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL {
-		fd, err = unix.MemfdCreate(name, flags)
-	}
-	return fd, os.NewSyscallError("memfd_create", err)
 }
 
 // checkFileSize refuses what would raise SIGXFSZ, which ends a Go program.

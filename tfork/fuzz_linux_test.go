@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/boot"
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // FuzzReadBoot holds for any file behind a forged role: a record that fits its
@@ -21,7 +22,7 @@ func FuzzReadBoot(f *testing.F) {
 	f.Add(boot.Append(nil, boot.Record{Name: "x", Payload: 1 << 40}), []byte("abc"))
 	f.Add([]byte("tfork-b\x02"), []byte(nil))
 	f.Fuzz(func(t *testing.T, head, payload []byte) {
-		fd, err := memfd("fuzz")
+		fd, err := sys.Memfd("fuzz")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,24 +18,42 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/internal/wire"
 )
 
 // forbid makes system calls fail, in all threads of this process and in
 // everything that it starts.
 func forbid(errno syscall.Errno, calls ...uint32) error {
-	if err := allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
-		return err
-	}
-	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}} // the number
+	var rules []unix.SockFilter
 	for _, nr := range calls {
-		filter = append(filter,
+		rules = append(rules,
 			unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: nr},
 			unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
 	}
-	filter = append(filter, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
-	prog := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	return filter(rules)
+}
+
+// forbidExecutableMemory is Linux 6.3 with vm.memfd_noexec=2.
+func forbidExecutableMemory() error {
+	const flags = 16 + 8 // in struct seccomp_data (linux/seccomp.h), the low half
+	return filter([]unix.SockFilter{
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: unix.SYS_MEMFD_CREATE},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: flags},
+		{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, Jt: 1, K: unix.MFD_NOEXEC_SEAL},
+		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EACCES)},
+	})
+}
+
+// filter puts all threads under rules for the number of a call.
+func filter(rules []unix.SockFilter) error {
+	if err := allThreads(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0); err != nil {
+		return err
+	}
+	all := append([]unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS}}, rules...) // the number
+	all = append(all, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW})
+	prog := unix.SockFprog{Len: uint16(len(all)), Filter: &all[0]}
 	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&prog)))
-	runtime.KeepAlive(filter)
+	runtime.KeepAlive(all)
 	if e != 0 {
 		return e
 	}
@@ -126,4 +145,37 @@ func TestSpawn_OnASystemThatHasLess(t *testing.T) {
 			runHelper(t, c)
 		})
 	}
+}
+
+// noExecutableMemory is a caller whose request is too large for one message.
+var noExecutableMemory = testutil.Helper("caller without executable memory files", func([]string) int {
+	fd, err := unix.MemfdCreate("probe", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if err != nil {
+		fmt.Println("no memory file that cannot be executed:", err)
+		return cannot
+	}
+	unix.Close(fd)
+	if err := forbidExecutableMemory(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	var p Pool
+	defer p.CloseIdle()
+	const script = "exit 7 #"
+	w, err := p.Spawn(shell(script + strings.Repeat("x", wire.MaxInline)))
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if status, _, err := w.Result(); err != nil || status.ExitStatus() != 7 {
+		fmt.Printf("status %#x, %v\n", int(status), err)
+		return 1
+	}
+	return 0
+})
+
+func TestSpawn_NoExecutableMemoryFiles(t *testing.T) {
+	c := exec.Command(testutil.Exe())
+	c.Env = testutil.HelperEnv(noExecutableMemory)
+	runHelper(t, c)
 }

@@ -118,9 +118,9 @@ func bodyMemfd(body []byte) (int, error) {
 	if err := checkFileSize(len(body)); err != nil {
 		return -1, err
 	}
-	fd, err := unix.MemfdCreate("tfork request", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	fd, err := sys.Memfd("tfork request")
 	if err != nil {
-		return -1, os.NewSyscallError("memfd_create", err)
+		return -1, err
 	}
 	for len(body) > 0 && err == nil {
 		var n int
