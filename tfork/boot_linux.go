@@ -25,7 +25,7 @@ func (c *Cmd) boot(l *launch, joins bool) (release func(), err error) {
 	if c.function == "" {
 		kind = role.Launcher
 		record.Name = launcherName
-		payload = boot.AppendProgram(nil, boot.Program{Path: l.path, Args: l.args, Env: l.env})
+		payload = boot.AppendProgram(nil, boot.Program{Path: l.path, Args: l.args, Env: l.env, Ignore: c.ignored()})
 		l.path, l.args, l.env = role.Exe, []string{launcherName}, nil
 	}
 	record.Payload = uint64(len(payload))
@@ -43,6 +43,21 @@ func (c *Cmd) boot(l *launch, joins bool) (release func(), err error) {
 		}
 	}
 	return release, nil
+}
+
+// ignored is what a worker that is born ignores: the same as this process, but
+// through a waiter not these two, with which it has its own ways. The first
+// strategy counts: one that is possible makes room for no other.
+func (c *Cmd) ignored() uint64 {
+	const waiters = 1<<(unix.SIGCHLD-1) | 1<<(unix.SIGURG-1)
+	set := sys.Ignored()
+	if set&waiters == 0 {
+		return set
+	}
+	if options, err := c.options(); err == nil && options[0].strategy == Waiter {
+		set &^= waiters
+	}
+	return set // with an error nothing is started
 }
 
 // bootFunc adds what only a function gets: the places of nil files, and the

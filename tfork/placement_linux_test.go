@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -168,7 +169,7 @@ func TestCgroup_StartErrors(t *testing.T) {
 // TestCgroup_JoinedLooksBorn: nothing of the launcher shows in the program.
 func TestCgroup_JoinedLooksBorn(t *testing.T) {
 	forEachStrategy(t, func(t *testing.T, m mode) {
-		c := m.command("/bin/sh", "-c", `tr '\0' ' ' </proc/$$/cmdline; ls /proc/$$/fd; env; pwd; grep SigIgn /proc/$$/status; read x; exit 7`, "arg with space")
+		c := m.command("/bin/sh", "-c", `tr '\0' ' ' </proc/$$/cmdline; ls /proc/$$/fd; env; pwd; read x; exit 7`, "arg with space")
 		c.Cgroup = openDir(t, testutil.Cgroup(t))
 		c.Title = "a title"
 		c.Dir = "/"
@@ -195,6 +196,54 @@ func TestCgroup_JoinedLooksBorn(t *testing.T) {
 			}
 		}
 	})
+}
+
+// helperIgnores ignores signals, and compares what workers in a cgroup make of it
+// with what others do.
+var helperIgnores = testutil.Helper("ignores signals", func(args []string) int {
+	signal.Ignore(unix.SIGTERM, unix.SIGUSR1, unix.SIGPIPE, unix.SIGTSTP, unix.SIGCHLD, unix.SIGURG)
+	dir, err := os.Open(args[0])
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	code := 0
+	for _, m := range append([]mode{{name: "auto"}}, modes...) {
+		if m.strategy == Waiter && waiterPossible() != nil {
+			continue
+		}
+		want, wantErr := ignoredByWorker(m.command("cat", "/proc/self/status"))
+		inside := m.command("cat", "/proc/self/status")
+		inside.Cgroup = dir
+		got, err := ignoredByWorker(inside)
+		if got != want || err != nil || wantErr != nil {
+			fmt.Printf("%s: %q in a cgroup (%v), %q outside (%v)\n", m.name, got, err, want, wantErr)
+			code = 1
+		}
+	}
+	return code
+})
+
+// ignoredByWorker is what the kernel says of c, which prints it; nothing where it
+// says nothing.
+func ignoredByWorker(c *Cmd) (string, error) {
+	out, err := c.Output()
+	if errors.Is(err, ErrLost) {
+		err = nil // unguarded here: it has printed all the same
+	}
+	_, rest, _ := strings.Cut(string(out), "SigIgn:\t")
+	set, _, _ := strings.Cut(rest, "\n")
+	return set, err
+}
+
+// TestCgroup_JoinedIgnoresAsBorn: the launcher's runtime, which has handlers for
+// nearly all signals, does not show in what the program ignores.
+func TestCgroup_JoinedIgnoresAsBorn(t *testing.T) {
+	c := exec.Command(testutil.Exe(), testutil.Cgroup(t))
+	c.Env = testutil.HelperEnv(helperIgnores)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func TestPlacement_Order(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-cb702d51/tfork-go/internal/boot"
 	"github.com/seed-cb702d51/tfork-go/internal/role"
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // play plays the role. It returns only to say why it did not.
@@ -77,6 +78,8 @@ func runLauncher(bootFD int) error {
 	if err != nil {
 		return fmt.Errorf("role refused: %w", err)
 	}
+	// As early as can be: until then such a signal ends this process.
+	sys.Ignore(p.Ignore)
 	unix.Close(bootFD)
 	procs, status := bootFD+1, bootFD+2
 	if err := join(procs, status); err != nil {

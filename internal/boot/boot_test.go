@@ -61,15 +61,16 @@ func TestParse_Refuses(t *testing.T) {
 }
 
 func FuzzParseProgram(f *testing.F) {
-	whole := AppendProgram(nil, Program{Path: "/bin/sh", Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}})
+	whole := AppendProgram(nil, Program{Path: "/bin/sh", Args: []string{"sh", "-c", ""}, Env: []string{"A=1"}, Ignore: 1 << 14})
 	f.Add(whole)
 	f.Add(whole[:len(whole)-1])
 	f.Add(append(whole[:len(whole):len(whole)], 0))
-	f.Add([]byte{255, 255, 255, 255, 255, 255, 255, 255})
+	f.Add([]byte{255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255})
+	f.Add(whole[:programHeader-1])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ParseProgram(b)
 		if err != nil {
-			if p.Path != "" || p.Args != nil || p.Env != nil {
+			if !reflect.DeepEqual(p, Program{}) {
 				t.Errorf("a program %v beside the error %v", p, err)
 			}
 			return

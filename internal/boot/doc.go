@@ -2,10 +2,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package boot is the record that tells a new worker process which function to
-// run.
+// run, and a launcher which program to become and which signals to ignore then.
 //
-// Promise: [Parse] returns what [Append] was given, or an error; it never
-// panics, reads no further than its input and allocates no more than that.
+// Promise: [Parse] returns what [Append] was given, [ParseProgram] what
+// [AppendProgram] was, or an error; they never panic, read no further than their
+// input and allocate no more than that.
 //
 // It is not a transport: the record lies at the start of a memory file, the
 // payload behind it.

@@ -9,8 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// saNoCldWait is SA_NOCLDWAIT of sigaction(2): children never become zombies.
-const saNoCldWait = 2
+const (
+	// saNoCldWait is SA_NOCLDWAIT of sigaction(2): children never become zombies.
+	saNoCldWait = 2
+	// sigIgn is SIG_IGN, a handler.
+	sigIgn = 1
+)
 
 // sigaction is the kernel's struct sigaction on amd64, arm64 and every other
 // system with the generic layout.
@@ -24,8 +28,12 @@ type sigaction struct {
 // SigchldIgnored tells whether the kernel reaps our children by itself:
 // SIGCHLD is ignored, or has SA_NOCLDWAIT. It only reads the disposition.
 func SigchldIgnored() bool {
-	const sigIgn = 1
-	var old sigaction
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
-	return errno == 0 && (old.handler == sigIgn || old.flags&saNoCldWait != 0)
+	old, ok := disposition(unix.SIGCHLD)
+	return ok && (old.handler == sigIgn || old.flags&saNoCldWait != 0)
+}
+
+// disposition reads what the process does with a signal.
+func disposition(sig unix.Signal) (old sigaction, ok bool) {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+	return old, errno == 0
 }

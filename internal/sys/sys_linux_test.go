@@ -4,6 +4,7 @@
 package sys
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -11,7 +12,11 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
+
+func TestMain(m *testing.M) { testutil.Main(m, nil) }
 
 func TestWaitID_StatusEqualsWait4(t *testing.T) {
 	tests := []struct{ name, script string }{
@@ -93,4 +98,25 @@ func TestCleanup_LastFirstAndOnce(t *testing.T) {
 	c.Add(func() { t.Error("ran although disarmed") })
 	c.Disarm()
 	c.Run()
+}
+
+// helperIgnored goes behind the runtime's back, which must not happen to the
+// process of the tests.
+var helperIgnored = testutil.Helper("sys ignores", func([]string) int {
+	before := Ignored()
+	set := uint64(1<<(unix.SIGUSR1-1) | 1<<(unix.SIGPROF-1) | 1<<(lastSignal-1))
+	Ignore(set | 1<<(unix.SIGKILL-1)) // which the kernel refuses
+	if got := Ignored(); before&set != 0 || got != before|set {
+		fmt.Printf("ignored %#x, before %#x", got, before)
+		return 1
+	}
+	return 0
+})
+
+func TestIgnored_WhatIgnoreWasGiven(t *testing.T) {
+	c := exec.Command(testutil.Exe())
+	c.Env = testutil.HelperEnv(helperIgnored)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
 }
