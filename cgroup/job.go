@@ -147,9 +147,10 @@ func (j *Job) Wait() error {
 // job's, its OOMKills are those of the whole job. The error after Wait is the one
 // that kept Wait from asking.
 func (j *Job) Sample() (Sample, error) {
-	s, err := j.group.Sample()
+	// Under the lock, or who has read first may be the last to store.
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	s, err := j.group.Sample()
 	switch {
 	case err == nil:
 		j.last = s

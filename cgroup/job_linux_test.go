@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,6 +122,46 @@ func TestJob_KillSampleAndSecondWait(t *testing.T) {
 			t.Errorf("Kill after the end = %v", err)
 		}
 	})
+}
+
+// TestJob_SampleOfTheEndStays: a monitor is held up in Sample while the job ends.
+// Its numbers are older, and must not take the place of the last ones.
+func TestJob_SampleOfTheEndStays(t *testing.T) {
+	g, err := Create(newParent(t), "job", Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &Job{group: g}
+	j.mu.Lock()
+	monitor := make(chan struct{})
+	go func() {
+		defer close(monitor)
+		j.Sample()
+	}()
+	testutil.Poll(t, time.Minute, "the monitor waits for its turn", waitsInSample)
+	atEnd := Sample{CPUTime: time.Hour, HasCPU: true}
+	j.last = atEnd
+	for _, err := range []error{g.Delete(deadline(t)), g.Close()} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	j.mu.Unlock()
+	<-monitor
+	if s, err := j.Sample(); s != atEnd || err != nil {
+		t.Errorf("Sample after the end = %+v, %v, want %+v", s, err, atEnd)
+	}
+}
+
+// waitsInSample tells whether a goroutine waits for a mutex in Job.Sample.
+func waitsInSample() bool {
+	buf := make([]byte, 1<<20)
+	for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(g, "[sync.Mutex.Lock") && strings.Contains(g, "cgroup.(*Job).Sample(") {
+			return true
+		}
+	}
+	return false
 }
 
 func TestStart_ErrorsLeaveNothing(t *testing.T) {
