@@ -117,7 +117,7 @@ func (g *Group) Check() error { return g.with(cgroupfs.Check) }
 // usable. A removed group has nothing to kill: nil.
 //
 // It writes cgroup.kill (Linux 5.14). On older kernels it freezes the group and
-// kills process by process until none is left that it has not killed, for at
+// kills process by process until none is left, which it then does wait for, at
 // most ten seconds. [ErrSelf] if the calling process is inside; [ErrThreaded]
 // for threaded groups.
 func (g *Group) Kill() error { return g.kill() }

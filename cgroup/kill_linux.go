@@ -20,8 +20,8 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/cgroupfs"
 )
 
-// killTime bounds the fallback before cgroup.kill. Ended processes leave a
-// frozen group at once; only a hanging kernel could keep it longer.
+// killTime bounds the fallback before cgroup.kill. Killed processes leave the
+// group at once, also a frozen one, unless the kernel hangs.
 const killTime = 10 * time.Second
 
 func (g *Group) kill() error {
@@ -45,37 +45,46 @@ func (g *Group) kill() error {
 
 // killOneByOne is for kernels without cgroup.kill. A frozen process cannot
 // fork and still dies of SIGKILL, so once the group has frozen, one pass over
-// its processes gets them all. A process that was inside fork when the order
-// came leaves its child frozen in the group: the next pass sees it.
+// its processes gets them all.
 func (g *Group) killOneByOne() error {
-	freezer, err := g.orderFreeze()
+	ours, err := g.orderFreeze()
 	if err != nil {
 		return err
 	}
-	if freezer {
+	if ours {
 		defer g.write("cgroup.freeze", "0")
 	}
+	return g.killListed()
+}
+
+// killListed kills all that is listed, pass by pass until nothing is left: what
+// was inside fork at one pass is seen at the next. It takes no number for known:
+// that of a process that has ended may have a new owner, and a start time does
+// not tell the two apart if both began within one tick. A second SIGKILL does
+// no harm to one that is dying.
+func (g *Group) killListed() error {
 	ctx, cancel := context.WithTimeout(context.Background(), killTime)
 	defer cancel()
-	killed := map[int]bool{}
-	return poll(ctx, func() (bool, error) {
-		settled := !freezer || g.event("frozen") != 0 || g.event("populated") == 0
-		pids, err := g.procs()
-		fresh := false
+	var pids []int
+	err := poll(ctx, func() (bool, error) {
+		var err error
+		if pids, err = g.procs(); err != nil {
+			return false, err
+		}
 		for _, pid := range pids {
 			if pid == 0 {
 				return false, fmt.Errorf("kill %s: processes of another pid namespace are inside, and this kernel has no cgroup.kill (Linux 5.14)", g.path)
 			}
-			if killed[pid] {
-				continue
-			}
-			killed[pid], fresh = true, true
 			if err := g.killMember(pid); err != nil {
 				return false, err
 			}
 		}
-		return settled && !fresh, err
+		return g.event("populated") == 0, nil
 	})
+	if err != nil && err == ctx.Err() {
+		return fmt.Errorf("kill %s: processes %v are still there: %w", g.path, pids, err)
+	}
+	return err
 }
 
 // orderFreeze freezes the group unless somebody else has; it tells whether the
