@@ -125,7 +125,8 @@ func (g *Group) Kill() error { return g.kill() }
 // Freeze stops all processes in the group and below, and returns when they
 // have stopped, or with the context's error (the order to freeze stands then).
 // A worker cannot be started in a frozen group. Linux 5.2, otherwise
-// [ErrNotSupported]; [ErrSelf] if the calling process is inside.
+// [ErrNotSupported]; [ErrSelf] if the calling process is inside; [ErrRemoved] if
+// the group is gone, or goes meanwhile.
 func (g *Group) Freeze(ctx context.Context) error { return g.freeze(ctx) }
 
 // Thaw lets the processes go on. A group below a frozen one stays frozen. It

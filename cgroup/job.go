@@ -163,17 +163,18 @@ func (j *Job) Sample() (Sample, error) {
 }
 
 // remove kills, takes the last sample when all is over, and removes. The
-// counters go away with the directory. What could not be killed is no error if
-// it was not there.
+// counters go away with the directory. What could not be killed, or not be seen
+// to be over, is no error if it was not there.
 func (j *Job) remove() error {
 	defer j.group.Close()
 	killErr := j.killAll()
 	ctx, cancel := context.WithTimeout(context.Background(), removeTime)
 	defer cancel()
-	if err := j.group.waitEmpty(ctx); err != nil {
-		return errors.Join(killErr, err)
+	err := j.group.waitEmpty(ctx)
+	if err == nil {
+		_, err = j.Sample()
 	}
-	if _, err := j.Sample(); !errors.Is(err, ErrRemoved) { // somebody was faster: their decision
+	if !errors.Is(err, ErrRemoved) { // somebody was faster: their decision
 		j.mu.Lock()
 		j.lastErr = err
 		j.mu.Unlock()
@@ -189,9 +190,13 @@ func (j *Job) remove() error {
 func (j *Job) killAll() error {
 	for end := time.Now().Add(removeTime); ; time.Sleep(10 * time.Millisecond) {
 		err := j.group.Kill()
-		short := errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
-		if !short || time.Now().After(end) {
+		if !short(err) || time.Now().After(end) {
 			return err
 		}
 	}
+}
+
+// short tells whether there was no descriptor or no memory left, which passes.
+func short(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }

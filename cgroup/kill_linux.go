@@ -79,7 +79,7 @@ func (g *Group) killListed() error {
 				return false, err
 			}
 		}
-		return g.event("populated") == 0, nil
+		return g.empty()
 	})
 	if err != nil && err == ctx.Err() {
 		return fmt.Errorf("kill %s: processes %v are still there: %w", g.path, pids, err)
@@ -148,11 +148,14 @@ func (g *Group) freeze(ctx context.Context) error {
 	if err := g.explainFreeze(g.write("cgroup.freeze", "1")); err != nil {
 		return err
 	}
-	err := poll(ctx, func() (bool, error) { return g.event("frozen") != 0, nil })
-	if err != nil {
+	err := poll(ctx, func() (bool, error) {
+		frozen, err := g.event("frozen")
+		return frozen != 0, err
+	})
+	if err != nil && err == ctx.Err() {
 		return fmt.Errorf("freeze %s: processes are still running: %w", g.path, err)
 	}
-	return nil
+	return err
 }
 
 func (g *Group) thaw() error { return g.explainFreeze(g.write("cgroup.freeze", "0")) }
@@ -164,20 +167,43 @@ func (g *Group) explainFreeze(err error) error {
 	return explainControl(g.path, err)
 }
 
-// event reads a field of cgroup.events; 0 where there is none.
-func (g *Group) event(key string) uint64 {
-	b, _ := os.ReadFile(filepath.Join(g.path, "cgroup.events"))
+// event reads a field of cgroup.events; 0 if this kernel does not have it. What
+// could not be read is no 0: the group was removed, or descriptors are short.
+func (g *Group) event(key string) (uint64, error) {
+	b, err := os.ReadFile(filepath.Join(g.path, "cgroup.events"))
 	n, _ := cgroupfs.Field(b, key)
-	return n
+	return n, explainControl(g.path, err)
 }
 
-// waitEmpty returns when no live process is in the group or below.
-func (g *Group) waitEmpty(ctx context.Context) error {
-	if err := poll(ctx, func() (bool, error) { return g.event("populated") == 0, nil }); err != nil {
-		pids, _ := g.procs()
-		return &Error{Path: g.path, Cause: ErrPopulated, Err: fmt.Errorf("processes %v: %w", pids, err)}
+// empty tells whether no live process is in the group or below; in one that was
+// removed there is none.
+func (g *Group) empty() (bool, error) {
+	populated, err := g.event("populated")
+	if errors.Is(err, ErrRemoved) {
+		return true, nil
 	}
-	return nil
+	return err == nil && populated == 0, err
+}
+
+// waitEmpty returns when the group is empty. Where it cannot look, for want of
+// descriptors or memory, it goes on: that passes.
+func (g *Group) waitEmpty(ctx context.Context) error {
+	var blind error
+	err := poll(ctx, func() (bool, error) {
+		empty, err := g.empty()
+		if blind = nil; short(err) {
+			blind, err = err, nil
+		}
+		return empty, err
+	})
+	switch {
+	case err == nil || err != ctx.Err():
+		return err
+	case blind != nil:
+		return fmt.Errorf("wait until %s is empty: %w: %w", g.path, blind, err)
+	}
+	pids, _ := g.procs()
+	return &Error{Path: g.path, Cause: ErrPopulated, Err: fmt.Errorf("processes %v: %w", pids, err)}
 }
 
 // gone tells whether the directory of our descriptor has been removed; another

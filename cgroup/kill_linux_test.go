@@ -65,7 +65,10 @@ func TestKill_NothingEscapesAForkBomb(t *testing.T) {
 			if err := k.kill(g); err != nil {
 				t.Fatal(err)
 			}
-			testutil.Poll(t, time.Minute, "the group is empty", func() bool { return g.event("populated") == 0 })
+			testutil.Poll(t, time.Minute, "the group is empty", func() bool {
+				empty, err := g.empty()
+				return err == nil && empty
+			})
 			if left := sleepers(marker); len(left) != 0 {
 				t.Errorf("%d escaped: %v", len(left), left)
 			}

@@ -1,0 +1,142 @@
+// Copyright The tfork-go Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// paperGroup is a directory of plain files: what it says changes when the test
+// wants it to, and it can be removed at any moment.
+func paperGroup(t *testing.T, events string) *Group {
+	t.Helper()
+	g := &Group{path: filepath.Join(t.TempDir(), "group")}
+	err := os.Mkdir(g.path, 0o755)
+	for name, text := range map[string]string{"cgroup.events": events, "cgroup.freeze": "0\n"} {
+		err = errors.Join(err, os.WriteFile(filepath.Join(g.path, name), []byte(text), 0o644))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// afterOneLook is a context for poll, which asks for Done when it has looked in
+// vain: f is called then, the first time.
+type afterOneLook struct {
+	context.Context
+	f func()
+}
+
+func (c afterOneLook) Done() <-chan struct{} {
+	c.f()
+	return c.Context.Done()
+}
+
+// noDescriptors takes them all away, until give is called.
+func noDescriptors(t *testing.T) (give func()) {
+	t.Helper()
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	give = sync.OnceFunc(func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &old) })
+	t.Cleanup(give)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	return give
+}
+
+// over is a context that has ended: one look.
+func over() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func TestFreeze_GroupIsRemovedMeanwhile(t *testing.T) {
+	g := paperGroup(t, "populated 1\nfrozen 0\n")
+	remove := sync.OnceFunc(func() { os.RemoveAll(g.path) })
+	if err := g.Freeze(afterOneLook{deadline(t), remove}); !errors.Is(err, ErrRemoved) {
+		t.Errorf("Freeze = %v", err)
+	}
+}
+
+func TestFreeze_SaysThatProcessesRun(t *testing.T) {
+	g := paperGroup(t, "populated 1\nfrozen 0\n")
+	if err := g.Freeze(over()); !errors.Is(err, context.Canceled) {
+		t.Errorf("Freeze = %v", err)
+	}
+}
+
+func TestWaitEmpty_LooksAgainWhereItCouldNot(t *testing.T) {
+	g := paperGroup(t, "populated 1\nfrozen 0\n")
+	ctx := deadline(t)
+	give, looks := noDescriptors(t), 0
+	err := g.waitEmpty(afterOneLook{ctx, func() {
+		if looks++; looks != 2 {
+			return
+		}
+		give()
+		if err := os.WriteFile(filepath.Join(g.path, "cgroup.events"), []byte("populated 0\n"), 0o644); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err != nil || looks != 2 {
+		t.Errorf("waitEmpty = %v after %d looks in vain, want 2", err, looks)
+	}
+}
+
+func TestWaitEmpty_Errors(t *testing.T) {
+	tests := []struct {
+		name   string
+		events string
+		change func(t *testing.T, g *Group)
+		want   error
+	}{
+		{"empty", "populated 0\n", func(*testing.T, *Group) {}, nil},
+		{"removed", "populated 1\n", func(_ *testing.T, g *Group) { os.RemoveAll(g.path) }, nil},
+		{"populated", "populated 1\n", func(*testing.T, *Group) {}, ErrPopulated},
+		{"no descriptors", "populated 1\n", func(t *testing.T, _ *Group) { noDescriptors(t) }, unix.EMFILE},
+		{"unreadable", "populated 1\n", makeUnreadable, unix.EISDIR},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			g := paperGroup(t, tt.events)
+			tt.change(t, g)
+			if err := g.waitEmpty(over()); !errors.Is(err, tt.want) {
+				t.Errorf("waitEmpty = %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// makeUnreadable holds for root too.
+func makeUnreadable(t *testing.T, g *Group) {
+	events := filepath.Join(g.path, "cgroup.events")
+	if err := errors.Join(os.Remove(events), os.Mkdir(events, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestJob_NoSampleOfTheEndIsAnError: numbers from before are none of the end.
+func TestJob_NoSampleOfTheEndIsAnError(t *testing.T) {
+	g := paperGroup(t, "populated 1\n")
+	makeUnreadable(t, g)
+	j := &Job{group: g, last: Sample{HasCPU: true}}
+	if err := j.remove(); err == nil {
+		t.Error("remove says that all is well")
+	}
+	if s, err := j.Sample(); !errors.Is(err, unix.EISDIR) {
+		t.Errorf("Sample = %+v, %v", s, err)
+	}
+}
