@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -138,5 +139,22 @@ func TestJob_NoSampleOfTheEndIsAnError(t *testing.T) {
 	}
 	if s, err := j.Sample(); !errors.Is(err, unix.EISDIR) {
 		t.Errorf("Sample = %+v, %v", s, err)
+	}
+}
+
+// TestKill_ListedAsZero: it is on its way out, or it stays.
+func TestKill_ListedAsZero(t *testing.T) {
+	for _, tt := range []struct{ events, want string }{
+		{"populated 0\n", ""},
+		{"populated 1\n", "another pid namespace"},
+	} {
+		g := paperGroup(t, tt.events)
+		if err := os.WriteFile(filepath.Join(g.path, "cgroup.procs"), []byte("0\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		err := g.killListed(over())
+		if (err != nil) != (tt.want != "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("killed, with %q: %v, want %q", tt.events, err, tt.want)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -54,7 +55,9 @@ func (g *Group) killOneByOne() error {
 	if ours {
 		defer g.write("cgroup.freeze", "0")
 	}
-	return g.killListed()
+	ctx, cancel := context.WithTimeout(context.Background(), killTime)
+	defer cancel()
+	return g.killListed(ctx)
 }
 
 // killListed kills all that is listed, pass by pass until nothing is left: what
@@ -62,9 +65,10 @@ func (g *Group) killOneByOne() error {
 // that of a process that has ended may have a new owner, and a start time does
 // not tell the two apart if both began within one tick. A second SIGKILL does
 // no harm to one that is dying.
-func (g *Group) killListed() error {
-	ctx, cancel := context.WithTimeout(context.Background(), killTime)
-	defer cancel()
+//
+// What is listed as 0 is of another pid namespace, and then stays, or has just
+// given back its number on its way out.
+func (g *Group) killListed(ctx context.Context) error {
 	var pids []int
 	err := poll(ctx, func() (bool, error) {
 		var err error
@@ -73,7 +77,7 @@ func (g *Group) killListed() error {
 		}
 		for _, pid := range pids {
 			if pid == 0 {
-				return false, fmt.Errorf("kill %s: processes of another pid namespace are inside, and this kernel has no cgroup.kill (Linux 5.14)", g.path)
+				continue
 			}
 			if err := g.killMember(pid); err != nil {
 				return false, err
@@ -81,10 +85,13 @@ func (g *Group) killListed() error {
 		}
 		return g.empty()
 	})
-	if err != nil && err == ctx.Err() {
-		return fmt.Errorf("kill %s: processes %v are still there: %w", g.path, pids, err)
+	switch {
+	case err == nil || err != ctx.Err():
+		return err
+	case slices.Contains(pids, 0):
+		return fmt.Errorf("kill %s: processes of another pid namespace are inside, and this kernel has no cgroup.kill (Linux 5.14): %w", g.path, err)
 	}
-	return err
+	return fmt.Errorf("kill %s: processes %v are still there: %w", g.path, pids, err)
 }
 
 // orderFreeze freezes the group unless somebody else has; it tells whether the

@@ -44,7 +44,7 @@ func TestKill_NothingEscapesAForkBomb(t *testing.T) {
 	}{
 		{"cgroup.kill", (*Group).Kill},
 		{"one by one", (*Group).killOneByOne},
-		{"without a freezer", (*Group).killListed},
+		{"without a freezer", func(g *Group) error { return g.killListed(deadline(t)) }},
 	}
 	for _, k := range kills {
 		t.Run(k.name, func(t *testing.T) {

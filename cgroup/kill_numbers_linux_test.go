@@ -4,12 +4,14 @@
 package cgroup
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/tfork"
@@ -54,7 +56,9 @@ var helperFewNumbers = testutil.Helper("few numbers", func(args []string) int {
 		for range 4 {
 			runIn(g.Dir(), "f() { g & exit; }; g() { f & exit; }; f")
 		}
-		err := g.killListed()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		err := g.killListed(ctx)
+		cancel()
 		if empty, _ := g.empty(); err != nil || !empty {
 			fmt.Printf("round %d: killed, with %v; cgroup.events:\n%s", i, err, testutil.ReadFile(g.Path()+"/cgroup.events"))
 			return 1
