@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -246,88 +244,6 @@ func exitInfoKept(r tfork.Report) bool {
 		}
 	}
 	return false
-}
-
-// callerHelper is a process that starts workers without end, in all strategies.
-var callerHelper = testutil.Helper("caller under load", func([]string) int {
-	time.AfterFunc(2*patience, func() { os.Exit(3) }) // should the test forget it
-	for range 6 {
-		go func() {
-			for {
-				c := loadCommand(rand.IntN(256), time.Duration(rand.IntN(30))*time.Millisecond)
-				switch rand.IntN(8) {
-				case 0:
-					c.Dedicated = true
-				case 1:
-					c.Strategy = tfork.Direct
-				case 2:
-					c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGKILL}
-				case 3:
-					c.Stdout, c.Stdin = new(strings.Builder), strings.NewReader("x")
-				}
-				c.Run()
-			}
-		}()
-	}
-	select {}
-})
-
-// TestDeath_CallerKilledUnderLoad: no waiter, zombie, socket or temporary file
-// is left when its workers have ended.
-func TestDeath_CallerKilledUnderLoad(t *testing.T) {
-	needWaiter(t)
-	tfork.CloseIdle()
-	// What the callers leave behind becomes ours: then even a zombie shows.
-	testutil.NeedSubreaper(t)
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-	runtime.LockOSThread() // the callers' death signal is tied to it
-	defer runtime.UnlockOSThread()
-	tmp := t.TempDir()
-	sessions := map[int]bool{}
-	for range kills() / 8 {
-		var callers []*exec.Cmd
-		for range 8 {
-			c := exec.Command(testutil.Exe())
-			c.Env = testutil.HelperEnv(callerHelper, "TMPDIR="+tmp, "GOMAXPROCS=2")
-			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL}
-			if err := c.Start(); err != nil {
-				t.Fatal(err)
-			}
-			sessions[c.Process.Pid] = true
-			callers = append(callers, c)
-		}
-		for _, c := range callers {
-			time.Sleep(time.Duration(rand.IntN(25)) * time.Millisecond) // the moment is random
-			c.Process.Kill()
-			c.Wait()
-		}
-	}
-	testutil.Poll(t, patience, "nothing of the callers is left", func() bool {
-		for {
-			if pid, _ := unix.Wait4(-1, nil, unix.WNOHANG, nil); pid <= 0 {
-				break
-			}
-		}
-		return len(members(sessions)) == 0
-	})
-	if files, _ := filepath.Glob(filepath.Join(tmp, "*")); len(files) > 0 {
-		t.Errorf("left in the directory for temporary files: %q", files)
-	}
-}
-
-// members returns the processes of the sessions, zombies too.
-func members(sessions map[int]bool) (pids []int) {
-	procs, _ := filepath.Glob("/proc/[0-9]*")
-	for _, p := range procs {
-		pid, _ := strconv.Atoi(filepath.Base(p))
-		if sid, err := unix.Getsid(pid); err == nil && sessions[sid] {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }
 
 // TestDeath_WaiterStopped: what a caller asks for is answered within a bounded
