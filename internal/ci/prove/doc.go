@@ -10,7 +10,8 @@
 //	prove gvisor     [FLAGS]   both versions of gVisor that Debian has
 //
 // Promise: exit code 0 means that every suite passed wherever it could run,
-// and what could not be had is named; 1 means that something failed.
+// and what could not be had is named; 1 means that something failed, or that
+// the flags leave no place, or no test that passes.
 //
 // It is not part of the library, and nothing imports it.
 //
@@ -19,5 +20,5 @@
 // Descriptors: none kept. What it downloads is in the user's cache folder
 // (tfork-kernels), what it builds in a temporary one that it removes.
 //
-// Concurrency: at most two machines or sandboxes at a time.
+// Concurrency: at most three machines or sandboxes at a time.
 package main

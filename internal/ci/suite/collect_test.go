@@ -152,6 +152,32 @@ FAIL tfork on 7.3 as root: exit status 1
 	}
 }
 
+func TestReport_NothingProvedIsNotOK(t *testing.T) {
+	passed := Result{Verdict: Pass, Counts: Counts{Pass: 1}}
+	skipped := Result{Verdict: Skipped, Counts: Counts{Skip: 2}}
+	probes := Result{Suite: plan.Probes, Verdict: Pass}
+	missing := Place{Missing: "not to be had"}
+	tests := []struct {
+		name   string
+		places []Place
+		want   string
+	}{
+		{"no place", nil, "FAIL, 0 of 0 places in 0s; no place has that name"},
+		{"no test", []Place{{Results: []Result{probes, {Verdict: Skipped}}}}, "FAIL, 1 of 1 places in 0s; not one test has passed"},
+		{"all skipped", []Place{{Results: []Result{skipped}}, missing}, "FAIL, 1 of 2 places in 0s; not one test has passed; 1 NOT LOOKED AT, see above"},
+		{"one passed", []Place{{Results: []Result{skipped}}, {Results: []Result{passed}}}, "ok, 2 of 2 places in 0s"},
+		{"nothing to be had", []Place{missing}, "ok, 0 of 1 places in 0s; 1 NOT LOOKED AT, see above"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := Report{Places: tt.places}
+			if got := r.Summary(); got != tt.want || r.OK() != strings.HasPrefix(tt.want, "ok") {
+				t.Errorf("%v, %q, want %q", r.OK(), got, tt.want)
+			}
+		})
+	}
+}
+
 func TestRuns_CombinesWhatMatters(t *testing.T) {
 	s := &Stage{Suites: []string{"pidfd", "prefork"}}
 	runs := s.Runs(Options{Dir: "/s", Users: []string{"root", "user"}, Slow: 20, Timeout: 10 * time.Second, Short: true, Run: "X"})

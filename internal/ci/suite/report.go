@@ -47,9 +47,29 @@ type Report struct {
 	Took   time.Duration `json:"took_ns"`
 }
 
-// OK tells whether nothing failed anywhere.
+// OK tells whether nothing failed anywhere, and something was proved by that.
 func (r Report) OK() bool {
-	return !slices.ContainsFunc(r.Places, func(p Place) bool { return !p.OK() })
+	return r.empty() == "" && !slices.ContainsFunc(r.Places, func(p Place) bool { return !p.OK() })
+}
+
+// empty says why the report proves nothing, although nothing need have failed:
+// a name in a flag was mistyped, most likely. Places that cannot be had do not
+// count: the last line says how many they are.
+func (r Report) empty() string {
+	if len(r.Places) == 0 {
+		return "no place has that name"
+	}
+	looked := false
+	for _, p := range r.Places {
+		looked = looked || p.Missing == ""
+		if slices.ContainsFunc(p.Results, func(r Result) bool { return r.Counts.Pass > 0 }) {
+			return ""
+		}
+	}
+	if looked {
+		return "not one test has passed"
+	}
+	return ""
 }
 
 // Summary is one line: whether all is well, and how much of it was looked at.
@@ -64,6 +84,9 @@ func (r Report) Summary() string {
 		}
 	}
 	text := fmt.Sprintf("%s, %d of %d places in %v", word, len(r.Places)-missing, len(r.Places), r.Took.Round(time.Second))
+	if why := r.empty(); why != "" {
+		text += "; " + why
+	}
 	if missing > 0 {
 		text += fmt.Sprintf("; %d NOT LOOKED AT, see above", missing)
 	}
