@@ -188,7 +188,7 @@ var waiterKiller = testutil.Helper("waiter killer", func(args []string) int {
 			}
 		})
 	}
-	time.AfterFunc(4*patience, func() { panic(fmt.Sprintf("the load does not end, or no worker gets as far as a status: %v", &n)) })
+	time.AfterFunc(testutil.Scaled(3*patience), func() { panic(fmt.Sprintf("the load does not end, or no worker gets as far as a status: %v", &n)) })
 	rounds, _ := strconv.Atoi(args[0])
 	killed := 0
 	const life = 50 * time.Millisecond
@@ -272,8 +272,8 @@ func TestDeath_WaiterStopped(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 			t.Logf("%s: %v", what, time.Since(begin).Round(time.Millisecond))
-		case <-time.After(patience):
-			t.Fatalf("%s: not within %v", what, patience)
+		case <-time.After(testutil.Scaled(patience)):
+			t.Fatalf("%s: not within %v", what, testutil.Scaled(patience))
 		}
 	}
 	bounded("Start", func() error {

@@ -369,7 +369,7 @@ func TestFault_SystemCallsOfStart(t *testing.T) {
 // waiter.
 var faultyProcess = testutil.Helper("faulty process", func(args []string) int {
 	w, f := wayNamed(args[0]), findFault(args[1])
-	time.AfterFunc(patience, func() { panic("hangs") })
+	time.AfterFunc(testutil.Scaled(patience), func() { panic("hangs") })
 	warmThreads()
 	testutil.FDs()
 	if err := f.inject(true); err != nil {

@@ -13,6 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
+
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
 // spec is a generated command, and what is done with it. Only what has one
@@ -193,7 +195,7 @@ func differential(outer testing.TB) func(*rapid.T) {
 
 // watchdog ends the process, saying what hung.
 func watchdog(what string) *time.Timer {
-	return time.AfterFunc(4*patience, func() { panic("hangs: " + what) })
+	return time.AfterFunc(testutil.Scaled(4*patience), func() { panic("hangs: " + what) })
 }
 
 // reporter is a testing.TB that fails through rapid, which shrinks.

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,16 +21,22 @@ import (
 // fewDescriptors starts with no room for descriptors, and then with a little
 // more each time.
 var fewDescriptors = testutil.Helper("few descriptors", func(args []string) int {
-	time.AfterFunc(2*patience, func() { panic("hangs") })
 	w := wayNamed(args[0])
 	try, groups := tries(args[1:])
-	warmThreads()
-	if err := works(w); err != nil {
+	if err := firstStart(w); err != nil {
 		fmt.Println(err)
 		return 1
 	}
 	return underLimits(w, limits{unix.RLIMIT_NOFILE, upTo(uint64(len(testutil.FDs())-2), 18, 1), unix.EMFILE, try, groups})
 })
+
+// firstStart makes a start that must work, and what the process has for good from
+// then on.
+func firstStart(w way) error {
+	defer watchdog("the first start").Stop()
+	warmThreads()
+	return works(w)
+}
 
 // limits are the values of a resource limit that are tried in turn.
 type limits struct {
@@ -59,6 +64,8 @@ func underLimits(w way, l limits) (code int) {
 	unix.Getrlimit(l.resource, &old)
 	failed, worked := 0, 0
 	for _, limit := range l.values {
+		// Longer than what is left is looked for, so that it is named.
+		hangs := watchdog(fmt.Sprint("limit ", limit))
 		if err := unix.Setrlimit(l.resource, &unix.Rlimit{Cur: limit, Max: old.Max}); err != nil {
 			fmt.Println("setrlimit:", err)
 			return 1
@@ -75,6 +82,7 @@ func underLimits(w way, l limits) (code int) {
 			code = 1
 		}
 		tfork.CloseIdle()
+		hangs.Stop()
 	}
 	if failed == 0 || worked == 0 {
 		fmt.Printf("%d failed, %d worked: the limits are not those that matter\n", failed, worked)
@@ -96,10 +104,8 @@ func TestFault_FewDescriptors(t *testing.T) {
 // fewProcesses does the same with RLIMIT_NPROC, as a user who has nothing else
 // running.
 var fewProcesses = testutil.Helper("few processes", func(args []string) int {
-	time.AfterFunc(2*patience, func() { panic("hangs") })
 	w := wayNamed(args[0])
-	warmThreads()
-	if err := works(w); err != nil {
+	if err := firstStart(w); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -137,10 +143,8 @@ func TestFault_FewProcesses(t *testing.T) {
 // smallFiles does the same with RLIMIT_FSIZE, below and above what the memory
 // files of a start need: its signal, SIGXFSZ, would end the program.
 var smallFiles = testutil.Helper("small files", func(args []string) int {
-	time.AfterFunc(2*patience, func() { panic("hangs") })
 	w := wayNamed(args[0])
-	warmThreads()
-	if err := works(w); err != nil {
+	if err := firstStart(w); err != nil {
 		fmt.Println(err)
 		return 1
 	}
@@ -163,16 +167,14 @@ func TestFault_SmallFiles(t *testing.T) {
 // littleMemory does the same with RLIMIT_AS. What this process has mapped stays,
 // and is enough for it; what it starts gets no more than the limit.
 var littleMemory = testutil.Helper("little memory", func(args []string) int {
-	time.AfterFunc(2*patience, func() { panic("hangs") })
 	w := wayNamed(args[0])
-	warmThreads()
 	room := make([]byte, 256<<20)
 	for i := 0; i < len(room); i += 4096 {
 		room[i] = 1
 	}
 	room = nil
 	runtime.GC()
-	if err := works(w); err != nil {
+	if err := firstStart(w); err != nil {
 		fmt.Println(err)
 		return 1
 	}

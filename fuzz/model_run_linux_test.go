@@ -5,7 +5,6 @@ package fuzz
 
 import (
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 )
@@ -24,7 +23,7 @@ func TestModel_Process(t *testing.T) {
 
 func processProperty(w way) func(*rapid.T) {
 	return func(t *rapid.T) {
-		defer time.AfterFunc(4*patience, func() { panic("the model hangs") }).Stop()
+		defer watchdog("the model").Stop()
 		m := startModel(t, w)
 		defer m.finish()
 		t.Repeat(m.actions())

@@ -137,7 +137,8 @@ var nthCall = testutil.Helper(nthName, func(args []string) int {
 		fmt.Println(err)
 		return 3
 	}
-	time.AfterFunc(testutil.Scaled(4*patience), func() { panic("hangs") })
+	// Just below underInit's, so that what each call left is named before.
+	time.AfterFunc(testutil.Scaled(11*patience), func() { panic("hangs") })
 	debug.SetGCPercent(-1) // must not wait for a thread that waits for us
 	// A thread that forks keeps its processor until the child has executed its
 	// program; and that may be waiting for our verdict.

@@ -128,7 +128,7 @@ func adoptZombie() error {
 	}
 	parked := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience/2)
+		ctx, cancel := context.WithTimeout(context.Background(), testutil.Scaled(patience/2))
 		defer cancel()
 		exit, err := f.Wait(ctx)
 		if err == nil && (exit.Status != exited(11) || exit.Source != Reaped || exit.Rusage == nil) {

@@ -28,7 +28,7 @@ const patience = 30 * time.Second
 
 // soon is a context that fails the test rather than hanging it.
 func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testutil.Scaled(patience))
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -63,7 +63,7 @@ func TestServer_LimitsOfWorkers(t *testing.T) {
 // only say so in its log, again and again.
 func TestServer_AnotherUserWithoutTheRight(t *testing.T) {
 	s := prepare(t, "user = \"65533\"")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Scaled(patience))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, testutil.Exe(), s.config, httpService)
 	if os.Getuid() == 0 {

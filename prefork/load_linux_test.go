@@ -316,11 +316,11 @@ func TestServer_RestartLatency(t *testing.T) {
 // dialWithin is a connection that must come about.
 func dialWithin(t *testing.T, network, address string) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout(network, address, patience)
+	c, err := net.DialTimeout(network, address, testutil.Scaled(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testutil.Scaled(patience)))
 	return c
 }

@@ -219,7 +219,7 @@ func TestServer_InThisProcess(t *testing.T) {
 	go func() { done <- s.Run(ctx) }()
 	select {
 	case <-s.Ready():
-	case <-time.After(patience):
+	case <-time.After(testutil.Scaled(patience)):
 		t.Error("not ready")
 	}
 	cancel()

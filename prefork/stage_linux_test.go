@@ -209,11 +209,18 @@ func (s *stage) wait() error {
 	select {
 	case err := <-s.done:
 		return err
-	case <-time.After(patience):
+	case <-time.After(stopsWithin()):
 		s.cmd.Process.Kill()
 		<-s.done
 		return errors.New("it did not stop")
 	}
+}
+
+// stopsWithin is how long a server with the default settings may take to stop, if
+// it is up to the last who does what: what happens there is the better message.
+func stopsWithin() time.Duration {
+	d := config.Default()
+	return d.StopTimeout + 2*d.AbortGrace + 2*margin + testutil.Scaled(patience)
 }
 
 // gone holds that processes and names are gone.
@@ -322,7 +329,7 @@ func (s *stage) kill(sig syscall.Signal, names ...string) {
 }
 
 // client takes a new connection for each request.
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: testutil.Scaled(patience)}
 
 // get asks the first address of a service, and returns the answer.
 func (s *stage) get(service, path string) (string, error) {

@@ -241,7 +241,7 @@ func askFair(t *testing.T, address string) int {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(patience))
+	c.SetDeadline(time.Now().Add(testutil.Scaled(patience)))
 	var b [1]byte
 	if _, err := io.ReadFull(c, b[:]); err != nil {
 		t.Fatal(err)

@@ -236,7 +236,7 @@ func TestListener_ClosingServesWhatItWasWokenFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.SetDeadline(time.Now().Add(patience))
+		c.SetDeadline(time.Now().Add(testutil.Scaled(patience)))
 		if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
 			t.Fatalf("nobody came for a connection: %v", err)
 		}
@@ -283,7 +283,7 @@ func TestListener_Deadline(t *testing.T) {
 			t.Errorf("Accept: %v", err)
 		}
 	}
-	l.SetDeadline(time.Now().Add(patience))
+	l.SetDeadline(time.Now().Add(testutil.Scaled(patience)))
 	dial(t, l.Addr())
 	c, err := l.Accept()
 	if err != nil {

@@ -20,7 +20,7 @@ func TestListener_OutOfDescriptorsDoesNotSpin(t *testing.T) {
 	dial(t, l.Addr())
 	held := exhaust(t)
 	testutil.NeedFeature(t, "2.6", func() error { return keepsTheQueue(l) })
-	l.SetDeadline(time.Now().Add(patience))
+	l.SetDeadline(time.Now().Add(testutil.Scaled(patience)))
 	var temporary interface{ Temporary() bool }
 	start := time.Now()
 	errs := 0

@@ -61,7 +61,7 @@ var subreaper = testutil.Helper("orphan: subreaper", func([]string) int {
 		select {
 		case r := <-reaped:
 			codes[syscall.WaitStatus(r.Status).ExitStatus()] = true
-		case <-time.After(patience):
+		case <-time.After(testutil.Scaled(patience)):
 			return complain("reaped only %v", codes)
 		}
 	}
