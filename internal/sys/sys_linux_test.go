@@ -16,8 +16,6 @@ import (
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
-func TestMain(m *testing.M) { testutil.Main(m, nil) }
-
 func TestWaitID_StatusEqualsWait4(t *testing.T) {
 	tests := []struct{ name, script string }{
 		{"exit 0", "exit 0"},
