@@ -106,6 +106,7 @@ func (c *conn) endIfIdle() {
 		if err != nil {
 			c.proc.Kill() // a sandbox: it must end all the same, and holds nothing
 		}
+		c.question() // its end is the answer: a stopped waiter is continued
 	}
 }
 

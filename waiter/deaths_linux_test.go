@@ -143,6 +143,23 @@ func TestWaiterStopped_IsContinued(t *testing.T) {
 	}
 }
 
+// TestWaiterStopped_EndsAllTheSame: nobody asks it anything any more, and it has no
+// worker; it must be continued to see that it is to end.
+func TestWaiterStopped_EndsAllTheSame(t *testing.T) {
+	p := newPool(t)
+	w := spawnLive(t, p, nil)
+	w.stdin.Close()
+	within(t, w.Worker)
+	pid := w.WaiterPid()
+	testutil.Kill(pid, unix.SIGSTOP)
+	testutil.Poll(t, soon, "the waiter is stopped", func() bool { return testutil.StateOf(pid) == "T" })
+	p.retire(w.conn)
+	if !testutil.PollFor(soon, func() bool { return !testutil.Alive(pid) }) {
+		t.Errorf("the waiter is in state %q", testutil.StateOf(pid))
+		testutil.Kill(pid, unix.SIGCONT)
+	}
+}
+
 func TestWorkerStopped_IsNoEnd(t *testing.T) {
 	w := spawnLive(t, &pool, nil)
 	w.Signal(unix.SIGSTOP)

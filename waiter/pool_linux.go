@@ -123,7 +123,6 @@ func (c *conn) closeIfIdle() bool {
 	}
 	c.closing = true
 	c.endIfIdle()
-	c.question() // its end is the answer: a stopped waiter is continued
 	return true
 }
 
