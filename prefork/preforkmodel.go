@@ -225,7 +225,11 @@ func (t *tree) heard(c *child, m message.Message) {
 	case message.Caged:
 		c.cage(m.Body)
 	case message.Failed:
-		t.group.Do(func() { t.failed[service] = string(m.Body) })
+		t.group.Do(func() {
+			if t.holds(c) { // or it is one that was to replace it, and never has
+				t.failed[service] = string(m.Body)
+			}
+		})
 	case message.Count:
 		count, err := strconv.Atoi(string(m.Body))
 		if err != nil {

@@ -128,6 +128,26 @@ func TestServer_ReloadRollsBack(t *testing.T) {
 	}
 }
 
+// TestServer_ReloadThatFails_IsNoFailureOfTheService: it was the new program that
+// gave up, and the old one serves.
+func TestServer_ReloadThatFails_IsNoFailureOfTheService(t *testing.T) {
+	cause := filepath.Join(t.TempDir(), "cause")
+	t.Setenv("TEST_CRASH", cause)
+	s := start(t, "children = 1\nfatal-exit-codes = [3]", crashingService)
+	old := s.pids()
+	if err := os.WriteFile(cause, []byte("3"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(syscall.SIGUSR2, "supervisor")
+	s.logged("the service has failed", "exit status 3")
+	s.logged("reload failed: the old processes stay")
+	s.same(old, "master-crashing", "worker-crashing-0")
+	s.see(crashingService)
+	if err := s.stop(); err != nil {
+		t.Errorf("the server ended with %v, although nothing but a reload failed", err)
+	}
+}
+
 // TestServer_ReloadThatHangs_StopsNobody: the configuration comes from the
 // program's own code.
 func TestServer_ReloadThatHangs_StopsNobody(t *testing.T) {

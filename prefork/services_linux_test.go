@@ -206,13 +206,19 @@ func echoStreams(ln net.Listener, all *sync.WaitGroup) {
 	}
 }
 
-// crashingService crashes as long as the file TEST_CRASH is there.
+// crashingService crashes as long as the file TEST_CRASH is there, or ends with
+// the code that is in it.
 var crashingService = testService(Service{
 	Name: "crashing", Listen: []string{"tcp:127.0.0.1:0"}, Serve: serveTestHTTP,
 	PostFork: func(*Task) error {
-		if _, err := os.Stat(os.Getenv("TEST_CRASH")); err == nil {
-			dieBy(int(unix.SIGSEGV))
+		content, err := os.ReadFile(os.Getenv("TEST_CRASH"))
+		if err != nil {
+			return nil
 		}
+		if code, err := strconv.Atoi(string(content)); err == nil {
+			return &Exit{Code: code}
+		}
+		dieBy(int(unix.SIGSEGV))
 		return nil
 	},
 })
