@@ -61,3 +61,19 @@ func (s *Server) command(c command) {
 	case <-s.stopping:
 	}
 }
+
+// obeyFor obeys the commands for a model that does not, until done is closed:
+// somebody must, or the one that gives them would wait for ever, and with it
+// everybody who wants to stop the server.
+func (s *Server) obeyFor(done <-chan struct{}) {
+	for {
+		select {
+		case c := <-s.commands:
+			if c.kind != message.Reopen { // the server's own log is open again
+				s.log.Warn("this model can neither reload nor scale", "model", s.config.Model)
+			}
+		case <-done:
+			return
+		}
+	}
+}

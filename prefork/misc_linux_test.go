@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -191,6 +192,66 @@ func TestServer_RegisteredModel(t *testing.T) {
 		t.Errorf("Run: %v, services %v", err, m.services)
 	}
 }
+
+// TestServer_ModelThatObeysNothing: it may be told a lot, and can still be stopped.
+func TestServer_ModelThatObeysNothing(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
+	usersModel()
+	s, err := New(Options{Services: []string{"echo"}, Config: config.Config{Model: "counting"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Run(context.Background()) }()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		for range 2 * cap(s.commands) {
+			s.Reopen()
+			s.Reload()
+		}
+	}()
+	select {
+	case <-told:
+	case <-time.After(patience):
+		t.Error("nobody takes the commands")
+	}
+	s.Stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServer_ModelThatReturnsByItself, while more is said than fits anywhere.
+func TestServer_ModelThatReturnsByItself(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
+	s, err := New(Options{Services: []string{"echo"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan struct{})
+	s.model = modelFunc(func(s *Server) error {
+		go func() {
+			defer close(told)
+			for range 100 * cap(s.commands) {
+				s.onSignal(syscall.SIGHUP)
+			}
+		}()
+		return nil
+	})
+	if err := s.Run(t.Context()); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-told:
+	case <-time.After(patience):
+		t.Error("whoever commands waits for a model that has returned")
+	}
+}
+
+type modelFunc func(*Server) error
+
+func (f modelFunc) Run(s *Server) error { return f(s) }
 
 func TestServer_RunAfterClose(t *testing.T) {
 	testutil.NeedPeerCredentials(t)

@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
 )
 
 // Model decides in which processes the services of a server run. There are
@@ -21,8 +19,22 @@ import (
 // register others.
 type Model interface {
 	// Run runs the services until the server is told to stop, and returns when
-	// all of them have ended.
+	// all of them have ended. If it returns before, the server stops. A
+	// registered model can neither reload nor scale: who asks for that finds a
+	// warning in the log.
 	Run(s *Server) error
+}
+
+// runModel runs the model. When it has returned, whyever, nobody is left to obey
+// a command, and nobody may wait for that.
+func (s *Server) runModel() error {
+	defer s.Stop()
+	if _, obeys := s.model.(preforkModel); !obeys {
+		done := make(chan struct{})
+		defer close(done)
+		go s.obeyFor(done)
+	}
+	return s.model.Run(s)
 }
 
 // models are the registered ones by name.
@@ -154,19 +166,13 @@ func (singleModel) Run(s *Server) error {
 	ended := make(chan struct{})
 	go func() { ready.Wait(); s.becameReady() }()
 	go func() { all.Wait(); close(ended) }()
-	for {
-		select {
-		case c := <-s.commands:
-			if c.kind != message.Reopen {
-				s.log.Warn("the single model can neither reload nor scale")
-			}
-		case <-s.killed:
-			return errors.New("prefork: ended without waiting for the services")
-		case <-ended:
-			if len(failed) > 0 {
-				return &FailedError{Reasons: failed}
-			}
-			return nil
-		}
+	select {
+	case <-s.killed:
+		return errors.New("prefork: ended without waiting for the services")
+	case <-ended:
 	}
+	if len(failed) > 0 {
+		return &FailedError{Reasons: failed}
+	}
+	return nil
 }

@@ -254,12 +254,13 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.reapOrphans(ctx)()
 	stopNames, err := s.answerAt()
 	if err != nil {
+		s.Stop() // a signal must not wait for a model
 		return err
 	}
 	defer stopNames()
 	defer context.AfterFunc(ctx, func() { s.Stop() })()
 	s.log.Info("server starts", "runtime-dir", s.dir.Path(), "services", len(s.services))
-	err = s.model.Run(s)
+	err = s.runModel()
 	stopNames()
 	s.awaitOrphans()
 	s.log.Info("server ends", "error", err)
