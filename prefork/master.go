@@ -39,7 +39,7 @@ type master struct {
 
 // masterMain is a master's whole life.
 func masterMain(w *tfork.Worker) int {
-	p, err := enter(w)
+	p, err := enter(w, catchSignals(names.Master))
 	if err != nil {
 		return p.refuse(err)
 	}

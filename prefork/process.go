@@ -38,10 +38,15 @@ type process struct {
 	state     atomic.Pointer[string]
 	stopNames func()
 	orphaned  atomic.Bool // nobody may be left who cleans up after it
+	caught    caught
 }
 
+// caught are the signals that came and have not been obeyed. SIGTERM has a
+// channel of its own, in which no other signal takes its place.
+type caught struct{ term, others chan os.Signal }
+
 // enter takes over what the supervising process prepared.
-func enter(w *tfork.Worker) (*process, error) {
+func enter(w *tfork.Worker, caught caught) (*process, error) {
 	b, err := unpack(w)
 	if err != nil {
 		return nil, err
@@ -50,7 +55,7 @@ func enter(w *tfork.Worker) (*process, error) {
 		return nil, err
 	}
 	setComm(comm(b.Role, b.Service, b.Instance))
-	p := &process{boot: b, started: time.Now(), stopNames: func() {}}
+	p := &process{boot: b, started: time.Now(), stopNames: func() {}, caught: caught}
 	p.setState(StateStarting)
 	p.out = inheritLog(b.LogFile, w.Files[fileLog])
 	p.log = newLogger(p.out, b.Role, b.Service, b.Instance)

@@ -5,6 +5,9 @@ package prefork
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -27,6 +30,41 @@ func TestServer_AllWorkersRestart(t *testing.T) {
 		s.unique()
 		s.see(httpService)
 	})
+}
+
+func init() {
+	if os.Getenv("TEST_EARLY") != "" {
+		SetLogHandler(earlySIGTERM)
+	}
+}
+
+// earlySIGTERM is a log handler for the process whose title is in the file
+// TEST_EARLY: it gets a SIGTERM once, when it has hardly begun.
+func earlySIGTERM(w io.Writer) slog.Handler {
+	path := os.Getenv("TEST_EARLY")
+	title, err := os.ReadFile(path)
+	if err == nil && strings.Contains(os.Args[0], string(title)) && os.Remove(path) == nil {
+		testutil.Kill(os.Getpid(), syscall.SIGTERM)
+	}
+	return slog.NewTextHandler(w, nil)
+}
+
+// TestServer_EarlySIGTERM: a process that is told to leave before it has begun
+// has a successor as any other.
+func TestServer_EarlySIGTERM(t *testing.T) {
+	for role, title := range map[string]string{"master": "pre-fork master", "worker": "pre-forked worker"} {
+		t.Run(role, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "role")
+			if err := os.WriteFile(path, []byte(title), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("TEST_EARLY", path)
+			s := start(t, "children = 1\nbackoff-increment = 0", httpService)
+			s.logged("ended", "child=prefork-"+role+"-http", `outcome="exit status 127"`, "restart=true")
+			s.renewed(nil, "master-http", "worker-http-0")
+			s.see(httpService)
+		})
+	}
 }
 
 // TestServer_Backoff is what the log says; the tables are in the packages

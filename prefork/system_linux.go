@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/names"
 )
 
 // socketPair returns two connected ends, close-on-exec.
@@ -155,37 +157,50 @@ func zombie(pid int) bool {
 	return err == nil && end >= 0 && bytes.HasPrefix(stat[end+1:], []byte(" Z"))
 }
 
+// catchSignals connects the signals of a process that was started. It comes
+// first of all: by default a SIGTERM ends a process for good.
+func catchSignals(role string) caught {
+	c := caught{term: make(chan os.Signal, 1), others: make(chan os.Signal, 4)}
+	signal.Notify(c.term, unix.SIGTERM)
+	signal.Notify(c.others, unix.SIGHUP, unix.SIGPIPE)
+	if role == names.Master {
+		signal.Notify(c.others, unix.SIGTTIN, unix.SIGTTOU)
+	}
+	return c
+}
+
 // The signals of a worker: SIGTERM leaves with the code that brings a
 // successor, SIGHUP opens the log again, SIGPIPE is no reason to die. All
 // others do what they do in every Go program.
 func (w *worker) signals() {
-	c := make(chan os.Signal, 4)
-	signal.Notify(c, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE)
-	for sig := range c {
-		switch sig {
-		case unix.SIGTERM:
+	for {
+		select {
+		case <-w.caught.term:
 			go w.leaveBy("SIGTERM", ExitRestart)
-		case unix.SIGHUP:
-			w.reopen(nil)
+		case sig := <-w.caught.others:
+			if sig == unix.SIGHUP {
+				w.reopen(nil)
+			}
 		}
 	}
 }
 
 // The signals of a master.
 func (m *master) signals() {
-	c := make(chan os.Signal, 4)
-	signal.Notify(c, unix.SIGTERM, unix.SIGHUP, unix.SIGPIPE, unix.SIGTTIN, unix.SIGTTOU)
-	for sig := range c {
-		switch sig {
-		case unix.SIGTERM:
+	for {
+		select {
+		case <-m.caught.term:
 			m.log.Info("leaving", "reason", "SIGTERM")
 			os.Exit(ExitRestart)
-		case unix.SIGHUP:
-			m.reopen(nil)
-		case unix.SIGTTIN:
-			m.group.Do(func() { m.scale(1) })
-		case unix.SIGTTOU:
-			m.group.Do(func() { m.scale(-1) })
+		case sig := <-m.caught.others:
+			switch sig {
+			case unix.SIGHUP:
+				m.reopen(nil)
+			case unix.SIGTTIN:
+				m.group.Do(func() { m.scale(1) })
+			case unix.SIGTTOU:
+				m.group.Do(func() { m.scale(-1) })
+			}
 		}
 	}
 }

@@ -29,6 +29,7 @@ func killOwnGroup()                                  {}
 func zombie(int) bool                                { return false }
 func killCgroup(*os.File) bool                       { return false }
 func cgroupPopulated(*os.File) bool                  { return false }
+func catchSignals(string) caught                     { return caught{} }
 func (w *worker) signals()                           {}
 func (m *master) signals()                           {}
 func notifySignals(chan os.Signal)                   {}

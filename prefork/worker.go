@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/names"
 	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
@@ -27,7 +28,7 @@ type worker struct {
 
 // workerMain is a worker's whole life.
 func workerMain(w *tfork.Worker) int {
-	p, err := enter(w)
+	p, err := enter(w, catchSignals(names.Worker))
 	if err == nil {
 		err = applyLimits(p.boot.Settings, p.boot.Instance)
 	}
