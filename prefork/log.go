@@ -84,16 +84,20 @@ func (o *logOutput) reopen(f *os.File) (err error) {
 		old.Close()
 	}
 	if o.stacks {
-		return o.takeStacks()
+		return o.setCrashOutput()
 	}
 	return nil
 }
 
 // takeStacks makes the runtime print what a crash prints, the stacks of a hung
 // worker for one, to the log file too. It changes the whole process, so it is
-// for those that this package starts.
+// for those that this package starts, before they do anything else.
 func (o *logOutput) takeStacks() error {
 	o.stacks = true
+	return o.setCrashOutput()
+}
+
+func (o *logOutput) setCrashOutput() error {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	if o.file == nil {

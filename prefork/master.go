@@ -120,6 +120,7 @@ func (m *master) run(w *tfork.Worker) int {
 	if m.boot.Settings.Children == 0 {
 		m.log.Warn("children = 0: the sockets are open, and nobody serves")
 	}
+	go m.reopens.work(nil, m.reopen)
 	go m.beat()
 	m.group.Run(int(m.count.Load()))
 	m.nursery.cleanups.Wait()
@@ -153,7 +154,7 @@ func (m *master) listen() {
 		case message.Stop:
 			m.leave(string(msg.Body))
 		case message.Reopen:
-			m.reopen(m.channel.take())
+			m.reopens.ask(m.channel.take())
 		case message.Poke:
 			m.group.Do(func() { m.tellAll(msg) })
 		case message.Promote:
@@ -188,13 +189,6 @@ func (m *master) leaves(reason string) supervise.Event {
 	m.leaving.Store(true)
 	m.setState(StateDraining)
 	return supervise.Stop{Reason: reason}
-}
-
-// reopen opens the log again, here and in all workers, which get the same file:
-// as another user they may have no right to open it.
-func (m *master) reopen(f *os.File) {
-	opened := m.process.reopen(f)
-	m.group.Do(func() { reopenAll(m.group, m.out, opened) })
 }
 
 // tellAll sends a message to all workers. It belongs in the group's goroutine.
@@ -329,7 +323,7 @@ func (m *master) answer(q message.Message) message.Message {
 		r.Children = int(m.count.Load())
 		return message.JSON(message.Row, r)
 	case message.Reopen:
-		m.reopen(nil)
+		m.reopens.ask(nil)
 		return done
 	case message.Scale:
 		delta, err := strconv.Atoi(string(q.Body))

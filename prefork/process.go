@@ -39,6 +39,7 @@ type process struct {
 	stopNames func()
 	orphaned  atomic.Bool // nobody may be left who cleans up after it
 	caught    caught
+	reopens   reopener
 }
 
 // caught are the signals that came and have not been obeyed. SIGTERM has a
@@ -55,7 +56,7 @@ func enter(w *tfork.Worker, caught caught) (*process, error) {
 		return nil, err
 	}
 	setComm(comm(b.Role, b.Service, b.Instance))
-	p := &process{boot: b, started: time.Now(), stopNames: func() {}, caught: caught}
+	p := &process{boot: b, started: time.Now(), stopNames: func() {}, caught: caught, reopens: newReopener()}
 	p.setState(StateStarting)
 	p.out = inheritLog(b.LogFile, w.Files[fileLog])
 	p.log = newLogger(p.out, b.Role, b.Service, b.Instance)
@@ -134,24 +135,6 @@ func (p *process) row() Process {
 		r.Strategy, r.Requests = p.task.strategy, p.task.requests.Load()
 	}
 	return r
-}
-
-// reopen opens the log again and tells the service. f is the file if it was
-// opened already, by somebody who may; it is taken. It tells whether the log is
-// the new one.
-func (p *process) reopen(f *os.File) bool {
-	err := p.out.reopen(f)
-	if err != nil {
-		p.log.Error("the old log file stays in use", "error", err)
-	} else {
-		p.log.Info("log opened again")
-	}
-	if p.service.Reopen != nil {
-		if err := p.service.Reopen(p.task); err != nil {
-			p.log.Error("reopen", "error", err)
-		}
-	}
-	return err == nil
 }
 
 // pruneOwn removes the process's own name, for want of a supervising process.

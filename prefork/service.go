@@ -62,7 +62,9 @@ type Service struct {
 	// a sign of life proves only that the Go runtime of the worker runs.
 	Check func(ctx context.Context) error
 
-	// Reopen is called at SIGHUP, after the log was opened again.
+	// Reopen is called at SIGHUP, after the log was opened again: beside Serve,
+	// one call after the other, and not before the other hooks have returned.
+	// Several SIGHUPs may be one call.
 	Reopen func(*Task) error
 
 	// Cgroup gives the cgroup v2 directory for one start of a worker; it runs in

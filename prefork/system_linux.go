@@ -179,7 +179,7 @@ func (w *worker) signals() {
 			go w.leaveBy("SIGTERM", ExitRestart)
 		case sig := <-w.caught.others:
 			if sig == unix.SIGHUP {
-				w.reopen(nil)
+				w.reopens.ask(nil)
 			}
 		}
 	}
@@ -195,7 +195,7 @@ func (m *master) signals() {
 		case sig := <-m.caught.others:
 			switch sig {
 			case unix.SIGHUP:
-				m.reopen(nil)
+				m.reopens.ask(nil)
 			case unix.SIGTTIN:
 				m.group.Do(func() { m.scale(1) })
 			case unix.SIGTTOU:

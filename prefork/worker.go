@@ -101,6 +101,7 @@ func (w *worker) serve(ctx context.Context, init bool) error {
 			return nil
 		}
 	}
+	go w.reopens.work(nil, w.reopen)
 	go w.beat()
 	if l := w.lifetime(); l != (lifetime{}) {
 		go w.recycle(l, t.after(l.requests))
@@ -149,7 +150,7 @@ func (w *worker) listen() {
 		case message.Stop:
 			go w.stop(string(m.Body), ExitDone)
 		case message.Reopen:
-			w.reopen(w.channel.take())
+			w.reopens.ask(w.channel.take())
 		case message.Poke:
 			w.task.poke()
 		case message.Alone:
@@ -179,7 +180,7 @@ func (w *worker) answer(q message.Message) message.Message {
 	case message.Status:
 		return message.JSON(message.Row, w.row())
 	case message.Reopen:
-		w.reopen(nil)
+		w.reopens.ask(nil)
 		return message.Message{Kind: message.Done}
 	}
 	return message.Text(message.Refuse, "a worker cannot do that: ask its master or the supervisor")
