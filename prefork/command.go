@@ -69,7 +69,9 @@ func (s *Server) obeyFor(done <-chan struct{}) {
 	for {
 		select {
 		case c := <-s.commands:
-			if c.kind != message.Reopen { // the server's own log is open again
+			if c.kind == message.Reopen {
+				s.here.reopen()
+			} else {
 				s.log.Warn("this model can neither reload nor scale", "model", s.config.Model)
 			}
 		case <-done:

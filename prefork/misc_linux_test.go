@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -125,6 +126,82 @@ func TestServer_SingleModel(t *testing.T) {
 	if err := s.Run(context.Background()); err == nil {
 		t.Error("a second Run")
 	}
+}
+
+// TestServer_SingleModelReopens: SIGHUP reaches the service there, too.
+func TestServer_SingleModelReopens(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
+	order := filepath.Join(t.TempDir(), "order")
+	if err := os.WriteFile(order, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TEST_ORDER", order)
+	s, err := New(Options{Services: []string{orderService}, Config: config.Config{Model: "single"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- s.Run(context.Background()) }()
+	<-s.Ready()
+	s.Reopen()
+	testutil.Poll(t, patience, "the service reopens", func() bool {
+		return strings.Contains(readFile(t, order), "reopen single 0\n")
+	})
+	s.Stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestServer_ReadyCountsWhoIsReady: a service that has ended for good is not.
+func TestServer_ReadyCountsWhoIsReady(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
+	for _, model := range []string{"single", "prefork"} {
+		t.Run(model, func(t *testing.T) {
+			t.Setenv("TEST_ORDER", filepath.Join(t.TempDir(), "nosuch")) // its Init fails
+			st := config.Default()
+			st.Children, st.RestartLimit, st.BackoffIncrement = 1, 1, 0
+			var log lines
+			s, err := New(Options{
+				Services: []string{orderService, httpService},
+				Config:   config.Config{Model: model, Defaults: &st},
+				Logger:   slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error)
+			go func() { done <- s.Run(context.Background()) }()
+			<-s.Ready()
+			testutil.Poll(t, patience, "the log says who is ready", func() bool { return strings.Contains(log.String(), "services are ready") })
+			if !strings.Contains(log.String(), "1 of 2 services are ready, the others have ended") {
+				t.Errorf("log:\n%s", log.String())
+			}
+			s.Stop()
+			var failed *FailedError
+			if err := <-done; !errors.As(err, &failed) {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+}
+
+// lines is a log that can be read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // TestServeHTTP_ServesWhatItAccepted: a connection that was accepted, and sends

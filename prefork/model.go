@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -132,6 +133,7 @@ func (s *Server) ServeHere(name string, instance int, ready func()) error {
 			return err
 		}
 	}
+	defer s.here.add(t)()
 	if !service.ManualReady {
 		t.Ready()
 	}
@@ -142,20 +144,55 @@ func (s *Server) ServeHere(name string, instance int, ready func()) error {
 	return err
 }
 
+// residents are the services that run in the supervisor itself, by the wish that
+// their Reopen is called.
+type residents struct {
+	mu     sync.Mutex
+	wishes map[reopener]bool
+}
+
+// add is for a service whose hooks have returned.
+func (r *residents) add(t *Task) (remove func()) {
+	wish, done := newReopener(), make(chan struct{})
+	go wish.work(done, func(*os.File) { t.reopen() })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.wishes == nil {
+		r.wishes = map[reopener]bool{}
+	}
+	r.wishes[wish] = true
+	return func() {
+		close(done)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.wishes, wish)
+	}
+}
+
+// reopen waits for nobody.
+func (r *residents) reopen() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for wish := range r.wishes {
+		wish.ask(nil)
+	}
+}
+
 // singleModel runs everything in one process.
 type singleModel struct{}
 
 // Run serves each service in a goroutine.
 func (singleModel) Run(s *Server) error {
-	var all, ready sync.WaitGroup
+	var all sync.WaitGroup
 	var mu sync.Mutex
 	failed := map[string]string{}
+	begun := make(chan bool, len(s.services)) // whether it has become ready
 	for _, name := range s.Names() {
-		ready.Add(1)
 		all.Go(func() {
-			once := sync.OnceFunc(ready.Done)
-			defer once()
-			if err := s.ServeHere(name, 0, once); err != nil {
+			var once sync.Once
+			say := func(ready bool) { once.Do(func() { begun <- ready }) }
+			defer say(false)
+			if err := s.ServeHere(name, 0, func() { say(true) }); err != nil {
 				s.log.Error("the service ended", "service", name, "error", err)
 				mu.Lock()
 				failed[name] = err.Error()
@@ -164,7 +201,7 @@ func (singleModel) Run(s *Server) error {
 		})
 	}
 	ended := make(chan struct{})
-	go func() { ready.Wait(); s.becameReady() }()
+	go s.sayWhenReady(begun)
 	go func() { all.Wait(); close(ended) }()
 	select {
 	case <-s.killed:
@@ -175,4 +212,17 @@ func (singleModel) Run(s *Server) error {
 		return &FailedError{Reasons: failed}
 	}
 	return nil
+}
+
+// sayWhenReady waits until each service is ready, or has ended without.
+func (s *Server) sayWhenReady(begun <-chan bool) {
+	down := 0
+	for range s.services {
+		if !<-begun {
+			down++
+		}
+	}
+	if down < len(s.services) {
+		s.becameReady(down)
+	}
 }

@@ -197,7 +197,7 @@ func (t *tree) Notice(a supervise.Action, p supervise.Process) {
 		}
 		log.Error("service failed", "service", name, "reason", t.failed[name])
 	case supervise.AllReady:
-		t.server.becameReady()
+		t.server.becameReady(a.Down)
 	case supervise.AllDown:
 		log.Warn("no service is left")
 		t.server.Stop()
@@ -324,7 +324,7 @@ func (t *tree) rolledOut() {
 	clear(t.scaled)
 	clear(t.failed) // they have another chance
 	t.server.log.Info("reload done")
-	t.server.becameReady()
+	t.server.becameReady(0)
 }
 
 // rolledBack forgets what was tried. The service manager must hear of the end

@@ -65,6 +65,7 @@ type Server struct {
 	sayKill   sync.Once
 	commands  chan command
 	runCalled bool
+	here      residents
 }
 
 // command is something that the model is asked to do.
@@ -323,8 +324,9 @@ func (s *Server) Addrs(service string) []net.Addr {
 	return addrs
 }
 
-// Ready returns a channel that is closed when all services are ready for the
-// first time.
+// Ready returns a channel that is closed when, for the first time, at least one
+// service is ready and no other is still on its way: all others have ended for
+// good, which the log tells.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
 // answerAt makes the supervisor's own name.
@@ -381,10 +383,14 @@ func (s *Server) row() Process {
 	return Process{Role: names.Supervisor, Instance: -1, Pid: os.Getpid(), State: state, Started: s.started, Memory: residentMemory()}
 }
 
-// becameReady tells everybody who waits for it.
-func (s *Server) becameReady() {
+// becameReady tells everybody who waits for it. down is how many services have
+// ended for good.
+func (s *Server) becameReady(down int) {
 	s.sayReady.Do(func() { close(s.ready) })
 	status := fmt.Sprintf("%d services are ready", len(s.services))
+	if down > 0 {
+		status = fmt.Sprintf("%d of %s, the others have ended", len(s.services)-down, status)
+	}
 	s.log.Info(status)
 	if err := s.manager.Ready(status); err != nil {
 		s.log.Error("service manager", "error", err)

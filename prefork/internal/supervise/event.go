@@ -91,8 +91,8 @@ type (
 		Reason string
 	}
 	// AllReady says that every slot's process is ready, those slots left out
-	// that are down for good. It comes once after each change.
-	AllReady struct{}
+	// that are down for good: how many is Down. It comes once after each change.
+	AllReady struct{ Down int }
 	// AllDown says that every slot ended for good while nobody asked for it.
 	AllDown struct{}
 	// RolledOut ends a [Reload], or a [Recycle], that worked.

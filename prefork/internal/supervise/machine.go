@@ -172,16 +172,19 @@ func (m *Machine) summary() {
 		}
 		return
 	}
-	allReady, allDown := true, len(m.slots) > 0
+	allReady, downs := true, 0
 	for _, s := range m.slots {
 		// A replacement that is on its way may bring the slot back.
 		down := s.down && s.next == nil
 		allReady = allReady && (down || s.current != nil && s.current.phase == ready)
-		allDown = allDown && down
+		if down {
+			downs++
+		}
 	}
+	allDown := downs > 0 && downs == len(m.slots)
 	allReady = allReady && !allDown
 	if allReady && !m.wasReady {
-		m.do(AllReady{})
+		m.do(AllReady{Down: downs})
 	}
 	m.wasReady = allReady
 	if allDown && !m.saidEmpty {

@@ -303,16 +303,19 @@ func (w *world) ticked(late map[Inc]phase) {
 // summary: that all are ready, and that all are down, is said when it comes to
 // be so.
 func (w *world) summary(actions []Action) {
-	allReady, allDown := !w.stopped, !w.stopped && len(w.places) > 0
+	allReady, allDown, downs := !w.stopped, !w.stopped && len(w.places) > 0, 0
 	for _, pl := range w.places {
 		holder := w.live[pl.holder]
 		gone := pl.down && pl.next == 0
 		allReady = allReady && (gone || holder != nil && holder.phase == ready)
 		allDown = allDown && gone
+		if gone {
+			downs++
+		}
 	}
 	allReady = allReady && !allDown
 	said := func(a Action) bool { return slices.Contains(actions, a) }
-	if want := allReady && !w.ready; said(AllReady{}) != want {
+	if want := allReady && !w.ready; said(AllReady{Down: downs}) != want {
 		w.t.Fatalf("all are ready: said %v, want %v", !want, want)
 	}
 	if want := allDown && !w.down; said(AllDown{}) != want {
