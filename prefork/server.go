@@ -50,6 +50,7 @@ type Server struct {
 	model    Model
 	services []*Service
 	sockets  map[string][]*socket
+	addrs    map[string][]net.Addr // by service; New writes it, and nobody after it
 	dir      *names.Dir
 	temp     bool // the runtime directory is ours to remove
 	out      *logOutput
@@ -84,7 +85,7 @@ type command struct {
 // config), [ErrInUse], and those of the system. Everything is undone then.
 func New(o Options) (s *Server, err error) {
 	s = &Server{
-		options: o, config: o.Config, started: time.Now(), sockets: map[string][]*socket{},
+		options: o, config: o.Config, started: time.Now(), sockets: map[string][]*socket{}, addrs: map[string][]net.Addr{},
 		ready: make(chan struct{}), stopping: make(chan struct{}), killed: make(chan struct{}),
 		commands: make(chan command, 16),
 	}
@@ -192,6 +193,9 @@ func (s *Server) openSockets() error {
 			return fmt.Errorf("service %s: %w", service.Name, err)
 		}
 		s.sockets[service.Name] = list
+		for _, socket := range list {
+			s.addrs[service.Name] = append(s.addrs[service.Name], socket.addr)
+		}
 	}
 	for name, files := range passed {
 		s.log.Warn("the service manager passed sockets that no service listens at", "name", name)
@@ -317,11 +321,7 @@ func (s *Server) RuntimeDir() string { return s.config.RuntimeDir }
 // configuration; where a free port was asked for, the one that was found. It is
 // nil for an unknown service.
 func (s *Server) Addrs(service string) []net.Addr {
-	var addrs []net.Addr
-	for _, socket := range s.sockets[strings.ToLower(service)] {
-		addrs = append(addrs, socket.addr)
-	}
-	return addrs
+	return slices.Clone(s.addrs[strings.ToLower(service)])
 }
 
 // Ready returns a channel that is closed when, for the first time, at least one
