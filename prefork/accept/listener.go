@@ -69,8 +69,8 @@ func New(f *os.File) (*Listener, error) {
 //
 // Errors are *net.OpError and wrap: net.ErrClosed after [Listener.Close],
 // os.ErrDeadlineExceeded after the deadline, or the cause. Out of descriptors
-// or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM) the error is Temporary, as
-// net.Listener's, and comes at most once in a pause that grows from 5 ms to
+// or memory (EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOSPC) the error is Temporary, as
+// some of net.Listener's, and comes at most once in a pause that grows from 5 ms to
 // 1 s, so that a caller who just tries again does not spin. Meanwhile the
 // other processes may take the connection.
 func (l *Listener) Accept() (net.Conn, error) {
@@ -80,6 +80,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 	defer func() { l.turn <- struct{}{} }()
 	for {
 		if err := l.wait(); err != nil {
+			if shortage(err) {
+				l.rest()
+			}
 			return nil, l.opError(err)
 		}
 		l.attempts.Add(1)
@@ -154,7 +157,7 @@ func (l *Listener) rest() {
 	case <-expired:
 	case <-l.closed:
 	}
-	l.poll.join()
+	l.poll.join() // or the next wait does, and says why it cannot
 }
 
 // Poke looks at the queue again, in whoever waits in Accept: call it after
@@ -201,11 +204,21 @@ func (l *Listener) Stats() (attempts, accepted uint64) {
 // Timeout and Temporary.
 func (l *Listener) opError(err error) error {
 	var op *net.OpError
-	if errors.As(err, &op) {
+	if shortage(err) {
+		err = temporary{err}
+	} else if errors.As(err, &op) {
 		return err
 	}
 	return &net.OpError{Op: "accept", Net: l.addr.Network(), Addr: l.addr, Err: err}
 }
+
+// temporary is an error after which it is worth trying again. Go's own numbers say
+// so of EMFILE and ENFILE, but not of a lack of memory.
+type temporary struct{ error }
+
+func (e temporary) Unwrap() error { return e.error }
+func (temporary) Temporary() bool { return true }
+func (temporary) Timeout() bool   { return false }
 
 // deadline is a time that tells when it was changed.
 type deadline struct {

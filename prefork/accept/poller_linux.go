@@ -23,9 +23,9 @@ type poller struct {
 	// spare is given up for a moment when a connection was taken with the last
 	// free descriptor: making a net.Conn of it takes one more.
 	spare int
-	// behind says that this process has had its turn and is to go to the end of
-	// the list before it waits again. Who does not wait is not woken, so that
-	// there is no hurry, and a queue that is never empty costs nothing.
+	// behind says that this process has had its turn, or has left the list, and is
+	// to go to the end of it before it waits again. Who does not wait is not woken,
+	// so that there is no hurry, and a queue that is never empty costs nothing.
 	behind bool
 
 	mu    sync.Mutex
@@ -112,12 +112,19 @@ func (p *poller) add(fd int, events uint32) error {
 }
 
 // join goes to the end of the kernel's list. If the queue is not empty, the
-// next wait returns at once.
-func (p *poller) join() error { return p.add(p.socket, unix.EPOLLIN|unix.EPOLLEXCLUSIVE) }
+// next wait returns at once. If it fails the next wait tries again.
+func (p *poller) join() error {
+	err := p.add(p.socket, unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
+	if err == nil {
+		p.behind = false
+	}
+	return err
+}
 
-// leave takes this process off the list.
+// leave takes this process off the list. Until it joins again it hears of nothing.
 func (p *poller) leave() {
 	unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, p.socket, nil)
+	p.behind = true
 }
 
 // wait returns ready if the queue is perhaps not empty. It returns neither
@@ -149,7 +156,6 @@ func (p *poller) toEnd() error {
 	if !p.behind {
 		return nil
 	}
-	p.behind = false
 	p.leave()
 	return p.join()
 }
@@ -253,8 +259,9 @@ func again(err error) bool {
 	return false
 }
 
-// shortage tells errors that go away when something is given back.
+// shortage tells errors that go away when something is given back. ENOSPC is
+// epoll's: too many registrations of one user.
 func shortage(err error) bool {
 	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) ||
-		errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
+		errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOSPC)
 }

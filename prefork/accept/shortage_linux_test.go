@@ -6,6 +6,8 @@ package accept
 import (
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -76,6 +78,47 @@ func TestListener_TheLastDescriptorServes(t *testing.T) {
 		t.Fatalf("Accept with one free descriptor: %v", err)
 	}
 	c.Close()
+}
+
+// TestListener_EveryShortageIsTemporary: a server goes on after it.
+func TestListener_EveryShortageIsTemporary(t *testing.T) {
+	l, _ := shared(t, "tcp", "127.0.0.1:0")
+	for _, errno := range []syscall.Errno{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.ENOSPC} {
+		for _, cause := range []error{os.NewSyscallError("accept4", errno), &net.OpError{Op: "file", Err: errno}} {
+			var e interface{ Temporary() bool }
+			err := l.opError(cause)
+			if !errors.As(err, &e) || !e.Temporary() || !errors.Is(err, errno) {
+				t.Errorf("%v: want it temporary", err)
+			}
+		}
+	}
+}
+
+// TestListener_HearsAgainAfterAFailure: a process that cannot be registered with
+// the kernel at once is as soon as that works.
+func TestListener_HearsAgainAfterAFailure(t *testing.T) {
+	for name, fails := range map[string]func(*Listener){
+		"before it waits":  func(l *Listener) { l.poll.behind = true; l.poll.toEnd() },
+		"after a shortage": func(l *Listener) { l.rest() },
+		"after a poke":     func(l *Listener) { l.poll.wake(); l.poll.wait(0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, _ := shared(t, "tcp", "127.0.0.1:0")
+			l.SetDeadline(time.Now().Add(testutil.Scaled(5 * time.Second)))
+			l.poll.drain() // it is no reason to look again
+			l.poll.leave()
+			socket := l.poll.socket
+			l.poll.socket = -1 // EBADF stands for a lack of memory
+			fails(l)
+			l.poll.socket = socket
+			dial(t, l.Addr())
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		})
+	}
 }
 
 // hoard holds all descriptors there are.
