@@ -137,13 +137,15 @@ func (t *tree) policy(slot int) supervise.Policy {
 		BeatTimeout: st.HeartbeatTimeout,
 		AbortGrace:  st.AbortGrace,
 	}
+	replace := st.ReadyTimeout
 	if t.server.services[slot].InhibitPrefork {
 		p.ReadyTimeout = st.ReadyTimeout
 	} else {
 		p.BeginTimeout = st.ReadyTimeout
+		replace *= 2 // its hooks have as long as at the first start, and then its workers
 	}
 	if st.ReadyTimeout > 0 {
-		p.ReplaceTimeout = st.ReadyTimeout + margin
+		p.ReplaceTimeout = replace + margin
 	}
 	return p
 }

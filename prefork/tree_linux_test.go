@@ -7,6 +7,9 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
 
 // TestServer_ServesAndStops is the model in a nutshell.
@@ -58,4 +61,21 @@ func TestServer_MasterRestart(t *testing.T) {
 		s.unique()
 		s.see(httpService)
 	})
+}
+
+// TestTree_ReplacementHasTheTimeOfAFirstStart: its hooks as long as they have
+// there, and then its workers.
+func TestTree_ReplacementHasTheTimeOfAFirstStart(t *testing.T) {
+	st := config.Default()
+	st.ReadyTimeout = time.Minute
+	for name, want := range map[string]time.Duration{httpService: 2*time.Minute + margin, aloneService: time.Minute + margin} {
+		service, err := lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := &tree{server: &Server{services: []*Service{service}}, config: &config.Config{Defaults: &st}}
+		if got := tr.policy(0).ReplaceTimeout; got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
 }

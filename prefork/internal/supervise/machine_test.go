@@ -288,3 +288,17 @@ func TestMachine_Stories(t *testing.T) {
 		})
 	}
 }
+
+// TestMachine_ReloadHasThePatienceOfTheNewPolicy: what comes may need longer.
+func TestMachine_ReloadHasThePatienceOfTheNewPolicy(t *testing.T) {
+	p := Policy{Limit: &restart.Window{}, ReplaceTimeout: 10 * time.Second}
+	m := New(func(int) Policy { return p }, half)
+	now := time.Unix(1000, 0)
+	m.Handle(now, Scale{1})
+	m.Handle(now, Ready{1})
+	p.ReplaceTimeout = 60 * time.Second
+	m.Handle(now, Reload{})
+	if at, _ := m.Deadline(); at.Sub(now) != p.ReplaceTimeout {
+		t.Errorf("the new process gets %v, want %v", at.Sub(now), p.ReplaceTimeout)
+	}
+}

@@ -45,7 +45,11 @@ func (m *Machine) recycle(e Recycle) {
 func (m *Machine) begin(r *roll) {
 	m.rolls = append(m.rolls, r)
 	for _, s := range r.slots {
-		s.next = m.spawn(s, s.policy.ReplaceTimeout)
+		patience := s.policy.ReplaceTimeout
+		if r.reload {
+			patience = m.policy(s.number).ReplaceTimeout // the new program's
+		}
+		s.next = m.spawn(s, patience)
 	}
 	for _, s := range r.slots {
 		m.do(Spawn{Slot: s.number, Inc: s.next.inc, Replaces: true, Fresh: r.reload})
