@@ -239,7 +239,8 @@ func (p *Process) collectLocked() {
 // and non-blocking, that becomes readable after the status has been collected
 // or is known to be lost, never before, and stays so until its one byte is
 // read (then it is at end of file). Readable means that [Process.Status] does
-// not block. It is the caller's to close, before or after the worker's end,
+// not block. poll(2) of a pipe may say POLLHUP a moment before POLLIN: take both
+// for readable. It is the caller's to close, before or after the worker's end,
 // and outlives the Process.
 //
 // It can be had once: a second call is [ErrEventFDTaken]. The call costs one
