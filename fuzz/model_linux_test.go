@@ -210,6 +210,8 @@ func (m *model) signal(sig syscall.Signal) {
 		if !errors.Is(err, os.ErrProcessDone) {
 			m.t.Fatalf("Signal after the end was told: %v", err)
 		}
+	case m.lossy && (errors.Is(err, tfork.ErrLost) || errors.Is(err, os.ErrProcessDone)):
+		// Without pidfds it is out of reach from when its waiter is gone.
 	case err != nil && !(m.ending && errors.Is(err, os.ErrProcessDone)):
 		m.t.Fatalf("Signal(%v): %v", sig, err)
 	}

@@ -317,7 +317,7 @@ func (p *Process) Kill() error { return p.Signal(syscall.SIGKILL) }
 //
 // Source: tfork_destroy of the reference, without its kill by number.
 func (p *Process) Destroy() error {
-	if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := p.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, ErrLost) {
 		return err
 	}
 	_, err := p.Status(true)

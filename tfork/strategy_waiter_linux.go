@@ -133,7 +133,12 @@ func (h *waiterHandle) orphan(e pidfd.Exit, err error) (Status, error) {
 
 func (h *waiterHandle) signal(sig syscall.Signal) error {
 	if _, err := h.get(); err != nil && !errors.Is(err, os.ErrClosed) {
-		return h.worker.Signal(sig) // through the waiter, which knows whether it has reaped
+		// Through the waiter, which knows whether it has reaped.
+		err := h.worker.Signal(sig)
+		if errors.Is(err, waiter.ErrGone) {
+			err = fmt.Errorf("%w: %w", ErrLost, err)
+		}
+		return err
 	}
 	return h.descriptor.signal(sig)
 }
