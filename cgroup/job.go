@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 	"github.com/seed-cb702d51/tfork-go/tfork"
 )
 
@@ -190,13 +190,8 @@ func (j *Job) remove() error {
 func (j *Job) killAll() error {
 	for end := time.Now().Add(removeTime); ; time.Sleep(10 * time.Millisecond) {
 		err := j.group.Kill()
-		if !short(err) || time.Now().After(end) {
+		if !sys.Short(err) || time.Now().After(end) {
 			return err
 		}
 	}
-}
-
-// short tells whether there was no descriptor or no memory left, which passes.
-func short(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/cgroupfs"
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // killTime bounds the fallback before cgroup.kill. Killed processes leave the
@@ -198,7 +199,7 @@ func (g *Group) waitEmpty(ctx context.Context) error {
 	var blind error
 	err := poll(ctx, func() (bool, error) {
 		empty, err := g.empty()
-		if blind = nil; short(err) {
+		if blind = nil; sys.Short(err) {
 			blind, err = err, nil
 		}
 		return empty, err

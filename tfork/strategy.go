@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/seed-cb702d51/tfork-go/internal/role"
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // Strategy is a way to start a worker and to collect its status.
@@ -123,8 +123,7 @@ func (c *Cmd) options() ([]option, error) {
 // decided on it: least of all to start a worker unguarded. (A probe that never
 // can tell, in an odd sandbox, is no reason to start nothing at all.)
 func shortage(err error) bool {
-	return !errors.Is(err, ErrNotSupported) &&
-		(errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM))
+	return !errors.Is(err, ErrNotSupported) && sys.Short(err)
 }
 
 // surroundings are the facts that Auto decides on.
