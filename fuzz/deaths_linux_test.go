@@ -125,6 +125,10 @@ func kills() int {
 	return 48
 }
 
+// helperTime is how long a helper may take: less than the time in which a package
+// must be done on the slowest machine.
+func helperTime() time.Duration { return min(testutil.Scaled(12*patience), 8*time.Minute) }
+
 // underInit runs a helper and reaps all that it leaves behind, at once, as an
 // init should. (Some containers' PID 1 reaps every few seconds only, and the
 // kernel tells the status of an orphan no sooner.) It returns what the helper
@@ -151,7 +155,7 @@ func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatu
 	pid := p.Pid
 	p.Release() // reaped below, with all others
 	// Helpers that may hang end themselves before, and say where.
-	defer time.AfterFunc(testutil.Scaled(12*patience), func() {
+	defer time.AfterFunc(helperTime(), func() {
 		for _, left := range members(map[int]bool{pid: true}) {
 			kill(left, unix.SIGKILL)
 		}
