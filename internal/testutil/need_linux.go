@@ -69,6 +69,12 @@ func KernelAtLeast(since string) bool {
 	return number(kernelRelease()) >= number(since)
 }
 
+// DebianKernel tells whether the kernel is one of Debian's, which have what their
+// version has and no more; others take features back into old ones.
+func DebianKernel() bool {
+	return strings.Contains(kernelRelease(), "+deb") || strings.HasSuffix(kernelRelease(), "-cloud-amd64")
+}
+
 func number(version string) int {
 	var major, minor int
 	fmt.Sscanf(version, "%d.%d", &major, &minor)
