@@ -117,7 +117,6 @@ func TestFault_SystemCallsInACgroup(t *testing.T) {
 func TestFault_FewDescriptorsInACgroup(t *testing.T) {
 	for _, w := range ourWays(t) {
 		t.Run(w.name, func(t *testing.T) {
-			forLong(t, w)
 			runHelper(t, fewDescriptors, w.name, testutil.Cgroup(t))
 		})
 	}

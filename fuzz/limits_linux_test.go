@@ -96,7 +96,6 @@ func underLimits(w way, l limits) (code int) {
 func TestFault_FewDescriptors(t *testing.T) {
 	for _, w := range ourWays(t) {
 		t.Run(w.name, func(t *testing.T) {
-			forLong(t, w)
 			runHelper(t, fewDescriptors, w.name)
 		})
 	}
@@ -159,7 +158,6 @@ func TestFault_SmallFiles(t *testing.T) {
 			if w.name == direct.name {
 				t.Skip("makes no file")
 			}
-			forLong(t, w)
 			runHelper(t, smallFiles, w.name)
 		})
 	}
@@ -193,7 +191,6 @@ func TestFault_LittleMemory(t *testing.T) {
 	}
 	for _, w := range ourWays(t) {
 		t.Run(w.name, func(t *testing.T) {
-			forLong(t, w)
 			for range 9 {
 				out, end := underInit(t, littleMemory, w.name)
 				if !strings.Contains(out, "fatal error: runtime: cannot allocate memory") {
