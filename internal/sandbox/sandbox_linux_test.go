@@ -40,6 +40,7 @@ var helperAnswers = testutil.Helper("sandbox answers", func([]string) int {
 	}{
 		{"pidfd_open", unix.SYS_PIDFD_OPEN, bad, 0, 0},
 		{"pidfd_send_signal", unix.SYS_PIDFD_SEND_SIGNAL, bad, 0, 0},
+		{"pidfd_getfd", unix.SYS_PIDFD_GETFD, bad, 0, 0},
 		{"clone3", unix.SYS_CLONE3, 0, 0, 0},
 		{"close_range", unix.SYS_CLOSE_RANGE, 9, 8, 0},
 		{"waitid pidfd", unix.SYS_WAITID, unix.P_PIDFD, bad, 0},
@@ -67,12 +68,15 @@ func TestProfiles_AnswerAsNamed(t *testing.T) {
 	free := answers(t, "")
 	want := map[string]map[string]string{
 		"linux-4": {
-			"pidfd_open": "ENOSYS", "pidfd_send_signal": "ENOSYS", "clone3": "ENOSYS", "close_range": "ENOSYS",
-			"waitid pidfd": "EINVAL", "clone pidfd": "EINVAL", "ioctl pidfd": "ENOTTY", "ioctl info": "ENOTTY",
+			"pidfd_open": "ENOSYS", "pidfd_send_signal": "ENOSYS", "pidfd_getfd": "ENOSYS", "clone3": "ENOSYS",
+			"close_range": "ENOSYS", "waitid pidfd": "EINVAL", "clone pidfd": "EINVAL", "ioctl pidfd": "ENOTTY", "ioctl info": "ENOTTY",
 		},
 		"container":    {"clone3": "ENOSYS"},
 		"no-exit-info": {"ioctl info": "ENOTTY"},
-		"eperm":        {"pidfd_open": "EPERM", "pidfd_send_signal": "EPERM", "clone3": "EPERM", "close_range": "EPERM"},
+		"eperm": {
+			"pidfd_open": "EPERM", "pidfd_send_signal": "EPERM", "pidfd_getfd": "EPERM", "clone3": "EPERM",
+			"close_range": "EPERM",
+		},
 	}
 	for _, p := range Profiles() {
 		t.Run(p.Name, func(t *testing.T) {
