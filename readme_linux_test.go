@@ -55,6 +55,20 @@ func TestReadme_CommandsRun(t *testing.T) {
 	}
 }
 
+// TestReadme_NamesTheModule: go get is not run, which would ask the network; what
+// it would ask for is this module.
+func TestReadme_NamesTheModule(t *testing.T) {
+	_, mod, _ := strings.Cut("\n"+read(t, "go.mod"), "\nmodule ")
+	mod, _, _ = strings.Cut(mod, "\n")
+	if mod+"/" != module {
+		t.Errorf("go.mod says %q, the import table %q", mod, module)
+	}
+	gets := regexp.MustCompile("go get ([^\\s`]+)").FindAllStringSubmatch(read(t, "README.md"), -1)
+	if len(gets) != 1 || gets[0][1] != mod {
+		t.Errorf("the README gets %q, not %s", gets, mod)
+	}
+}
+
 func read(t *testing.T, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
