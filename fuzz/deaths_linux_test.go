@@ -77,8 +77,11 @@ func waitersOf(pid int) (pids []int) {
 	return pids
 }
 
-// tally counts how statuses came out.
-type tally struct{ right, lost, wrong, refused, odd atomic.Int64 }
+// tally counts how statuses came out, of workers whose waiters are killed.
+type tally struct {
+	right, lost, wrong, refused, odd atomic.Int64
+	kills                            killLog
+}
 
 func (n *tally) String() string {
 	return fmt.Sprintf("%d true, %d lost, %d false, %d starts refused", n.right.Load(), n.lost.Load(), n.wrong.Load(), n.refused.Load())
@@ -93,18 +96,22 @@ func loadCommand(code int, after time.Duration) *tfork.Cmd {
 func (n *tally) one() {
 	code, after := rand.IntN(256), time.Duration(rand.IntN(20))*time.Millisecond
 	c := loadCommand(code, after)
+	begin := time.Now()
 	if err := c.Start(); err != nil {
 		// The waiter was killed during the start: it cannot be told whether
 		// the worker was started.
 		n.refused.Add(1)
-		if !strings.Contains(err.Error(), "waiter") {
+		if !n.kills.refusal(err, begin) {
 			n.odd.Add(1)
-			fmt.Println("Start:", err)
+			fmt.Println("Start, and no waiter was killed:", err)
 		}
 		return
 	}
 	st, err := c.Process.Status(true)
 	switch {
+	case errors.Is(err, tfork.ErrLost) && n.kills.during(begin, time.Now()) == 0:
+		n.odd.Add(1)
+		fmt.Println("no waiter was killed:", err)
 	case errors.Is(err, tfork.ErrLost):
 		if n.lost.Add(1) < 5 {
 			fmt.Println(err)
@@ -174,13 +181,17 @@ func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatu
 	return string(text), end
 }
 
+// killLoad is how many workers there are at once: a waiter that is killed breaks
+// off so many at most.
+const killLoad = 8
+
 // waiterKiller is a caller whose waiters are killed: it prints its tally, and
 // what went wrong.
 var waiterKiller = testutil.Helper("waiter killer", func(args []string) int {
 	var n tally
 	stop := make(chan struct{})
 	var load sync.WaitGroup
-	for range 8 {
+	for range killLoad {
 		load.Go(func() {
 			for {
 				select {
@@ -198,21 +209,21 @@ var waiterKiller = testutil.Helper("waiter killer", func(args []string) int {
 	const life = 50 * time.Millisecond
 	for most := testutil.Scaled(life); killed < rounds || n.right.Load() == 0; {
 		time.Sleep(rand.N(most)) // the moment is random
-		for _, pid := range children() {
-			if kill(pid, unix.SIGKILL) == nil {
-				killed++
-			}
-		}
+		killed += n.kills.kill("/bin/true", children()...)
 		if n.right.Load() == 0 {
 			most += testutil.Scaled(life) / 10 // on a slow machine no worker ends in that time
 		}
 	}
 	close(stop)
 	load.Wait()
+	n.kills.settled.Wait()
 	fmt.Printf("%d waiters killed: %v\n", killed, &n)
 	r, err := tfork.Probe()
 	switch {
 	case err != nil, n.wrong.Load() > 0, n.odd.Load() > 0, exitInfoKept(r) && n.lost.Load() > 0:
+		return 1
+	case n.refused.Load()+n.lost.Load() > int64(killed*killLoad):
+		fmt.Println("more was broken off than the killed waiters had")
 		return 1
 	}
 	if err := through("/bin/true").Run(); err != nil {
@@ -228,7 +239,8 @@ var waiterKiller = testutil.Helper("waiter killer", func(args []string) int {
 })
 
 // TestDeath_WaiterKilledUnderLoad: no hang, no wrong status, each true or
-// ErrLost (with exit info: true), the next Start works, nothing is left.
+// ErrLost (with exit info: true), no waiter breaks anything off that nobody has
+// killed, the next Start works, nothing is left.
 func TestDeath_WaiterKilledUnderLoad(t *testing.T) {
 	needWaiter(t)
 	defer watchdog("workers of killed waiters").Stop()
