@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // paperGroup is a directory of plain files: what it says changes when the test
@@ -64,8 +66,64 @@ func over() context.Context {
 	return ctx
 }
 
+// needsToKnowItsPlace skips the test where the process is in a v2 cgroup and sees
+// none: nothing is frozen there.
+func needsToKnowItsPlace(t *testing.T, g *Group) {
+	t.Helper()
+	if err := g.spareCaller(); err != nil {
+		t.Skip(err)
+	}
+}
+
+// TestSparesItsCaller_NotToKnowIsNoAnswer: a moment later there may be a
+// descriptor for the order, and it would be for the caller as well.
+func TestSparesItsCaller_NotToKnowIsNoAnswer(t *testing.T) {
+	orders := map[string]func(*Group) error{
+		"Kill":   (*Group).Kill,
+		"Freeze": func(g *Group) error { return g.Freeze(over()) },
+	}
+	for name, order := range orders {
+		t.Run(name, func(t *testing.T) {
+			g := paperGroup(t, "populated 1\nfrozen 0\n")
+			dir, err := os.Open(g.path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dir.Close()
+			g.dir = dir
+			give := noDescriptors(t)
+			err = order(g)
+			give()
+			if !sys.Short(err) || !strings.Contains(err.Error(), "whether the calling process is in") {
+				t.Errorf("%s = %v, want that it cannot tell who is inside", name, err)
+			}
+		})
+	}
+}
+
+// TestKill_NothingToDoNeedsNoDescriptor: neither a closed group nor a removed one
+// asks where the caller is.
+func TestKill_NothingToDoNeedsNoDescriptor(t *testing.T) {
+	g := paperGroup(t, "")
+	dir, err := os.Open(g.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.dir = dir
+	os.RemoveAll(g.path)
+	noDescriptors(t)
+	if err := g.Kill(); err != nil {
+		t.Errorf("Kill of a removed group = %v", err)
+	}
+	g.Close()
+	if err := g.Kill(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Kill of a closed group = %v", err)
+	}
+}
+
 func TestFreeze_GroupIsRemovedMeanwhile(t *testing.T) {
 	g := paperGroup(t, "populated 1\nfrozen 0\n")
+	needsToKnowItsPlace(t, g)
 	remove := sync.OnceFunc(func() { os.RemoveAll(g.path) })
 	if err := g.Freeze(afterOneLook{deadline(t), remove}); !errors.Is(err, ErrRemoved) {
 		t.Errorf("Freeze = %v", err)
@@ -74,6 +132,7 @@ func TestFreeze_GroupIsRemovedMeanwhile(t *testing.T) {
 
 func TestFreeze_SaysThatProcessesRun(t *testing.T) {
 	g := paperGroup(t, "populated 1\nfrozen 0\n")
+	needsToKnowItsPlace(t, g)
 	if err := g.Freeze(over()); !errors.Is(err, context.Canceled) {
 		t.Errorf("Freeze = %v", err)
 	}

@@ -118,15 +118,16 @@ func (g *Group) Check() error { return g.with(cgroupfs.Check) }
 //
 // It writes cgroup.kill (Linux 5.14). On older kernels it freezes the group and
 // kills process by process until none is left, which it then does wait for, at
-// most ten seconds. [ErrSelf] if the calling process is inside; [ErrThreaded]
-// for threaded groups.
+// most ten seconds. [ErrSelf] if the calling process is inside; where that cannot be
+// told, for want of a descriptor say, nothing is killed, and the error says why.
+// [ErrThreaded] for threaded groups.
 func (g *Group) Kill() error { return g.kill() }
 
 // Freeze stops all processes in the group and below, and returns when they
 // have stopped, or with the context's error (the order to freeze stands then).
 // A worker cannot be started in a frozen group. Linux 5.2, otherwise
-// [ErrNotSupported]; [ErrSelf] if the calling process is inside; [ErrRemoved] if
-// the group is gone, or goes meanwhile.
+// [ErrNotSupported]; [ErrSelf] if the calling process is inside (where that cannot
+// be told, nothing is frozen); [ErrRemoved] if the group is gone, or goes meanwhile.
 func (g *Group) Freeze(ctx context.Context) error { return g.freeze(ctx) }
 
 // Thaw lets the processes go on. A group below a frozen one stays frozen. It

@@ -27,8 +27,12 @@ import (
 const killTime = 10 * time.Second
 
 func (g *Group) kill() error {
-	if g.holds("/proc/self/cgroup") {
-		return &Error{Path: g.path, Cause: ErrSelf}
+	if g.gone() {
+		return nil
+	}
+	// Through with: of a closed group that is the answer, whatever could be told.
+	if err := g.with(func(int) error { return g.spareCaller() }); err != nil {
+		return err
 	}
 	err := g.with(func(fd int) error { return writeAt(fd, "cgroup.kill", "1") })
 	switch {
@@ -124,8 +128,8 @@ func (g *Group) killMember(pid int) error {
 			send = func() error { return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) }
 		}
 	}
-	if !g.holds("/proc/" + strconv.Itoa(pid) + "/cgroup") {
-		return nil
+	if inside, err := g.holds("/proc/" + strconv.Itoa(pid) + "/cgroup"); err != nil || !inside {
+		return nil // what cannot be told is told at the next pass
 	}
 	if err := send(); err != nil && err != unix.ESRCH {
 		return fmt.Errorf("kill %s: process %d: %w", g.path, pid, os.NewSyscallError("kill", err))
@@ -133,25 +137,41 @@ func (g *Group) killMember(pid int) error {
 	return nil
 }
 
+// spareCaller is ErrSelf if this process is in the group or below. Not to know is
+// an error too: taken for a no, it would end the caller, or stop it for good.
+func (g *Group) spareCaller() error {
+	inside, err := g.holds("/proc/self/cgroup")
+	switch {
+	case err != nil:
+		return fmt.Errorf("tell whether the calling process is in %s itself: %w", g.path, err)
+	case inside:
+		return &Error{Path: g.path, Cause: ErrSelf}
+	}
+	return nil
+}
+
 // holds tells whether the process of a /proc/PID/cgroup file is in the group
 // or below.
-func (g *Group) holds(file string) bool {
+func (g *Group) holds(file string) (bool, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return false
+		return false, err
 	}
-	cgroup, _ := cgroupfs.ParseSelf(text)
+	cgroup, ok := cgroupfs.ParseSelf(text)
+	if !ok {
+		return false, nil // in no v2 cgroup at all
+	}
 	m, err := cgroupfs.FindMount()
 	if err != nil {
-		return false
+		return false, err
 	}
 	dir, ok := m.Dir(cgroup)
-	return ok && (dir == g.path || strings.HasPrefix(dir, g.path+"/"))
+	return ok && (dir == g.path || strings.HasPrefix(dir, g.path+"/")), nil
 }
 
 func (g *Group) freeze(ctx context.Context) error {
-	if g.holds("/proc/self/cgroup") {
-		return &Error{Path: g.path, Cause: ErrSelf}
+	if err := g.spareCaller(); err != nil {
+		return err
 	}
 	if err := g.explainFreeze(g.write("cgroup.freeze", "1")); err != nil {
 		return err
