@@ -166,7 +166,34 @@ func (g *Group) holds(file string) (bool, error) {
 		return false, err
 	}
 	dir, ok := m.Dir(cgroup)
-	return ok && (dir == g.path || strings.HasPrefix(dir, g.path+"/")), nil
+	if !ok {
+		return false, nil // outside of all that can be seen here
+	}
+	return g.isAbove(dir, m.Point)
+}
+
+// isAbove tells whether a directory is the group's or below it. Another name says
+// nothing: the group may have been opened through a link, or another mount.
+func (g *Group) isAbove(dir, mount string) (bool, error) {
+	if dir == g.path || strings.HasPrefix(dir, g.path+"/") {
+		return true, nil
+	}
+	own, err := os.Stat(g.path)
+	for ; err == nil; dir = filepath.Dir(dir) {
+		now, statErr := os.Stat(dir)
+		switch {
+		case statErr == nil && os.SameFile(own, now):
+			return true, nil
+		case statErr != nil && !errors.Is(statErr, fs.ErrNotExist):
+			return false, statErr
+		case dir == mount:
+			return false, nil
+		}
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // a removed one holds nobody
+	}
+	return false, err
 }
 
 func (g *Group) freeze(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -98,11 +99,29 @@ func TestKill_RemovedIsNothingToDo(t *testing.T) {
 // so the test is over if it does not.
 func TestKill_SparesItsCaller(t *testing.T) {
 	parent := newParent(t)
-	c := tfork.Command(testutil.Exe(), parent.Path())
-	c.Env = testutil.HelperEnv(helperKillOwn)
-	c.Cgroup = parent.Dir()
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	inner := newGroup(t, parent, Limits{})
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(parent.Path(), link); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, path string
+		in         *Group
+	}{
+		{"itself", parent.Path(), parent},
+		{"below", parent.Path(), inner},
+		{"by another name", link, parent},
+		{"below, by another name", link, inner},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := tfork.Command(testutil.Exe(), tt.path)
+			c.Env = testutil.HelperEnv(helperKillOwn)
+			c.Cgroup = tt.in.Dir()
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
 	}
 }
 
