@@ -84,57 +84,11 @@ const launcherName = "tfork-launcher"
 // payloadOffset is where the payload begins, so that it can be mapped.
 func payloadOffset() int64 { return int64(max(os.Getpagesize(), boot.MaxSize)) }
 
-// bootFile returns a sealed memory file: nobody can change it any more, so the
-// worker may map it.
+// bootFile returns a sealed memory file: the worker may map it.
 func bootFile(r boot.Record, payload []byte) (int, error) {
-	fd, err := sys.Memfd("tfork-boot")
-	if err != nil {
-		return -1, err
-	}
-	var undo sys.Cleanup
-	defer undo.Run()
-	undo.Add(func() { unix.Close(fd) })
-	if err := checkFileSize(payloadOffset() + int64(len(payload))); err != nil {
-		return -1, err
-	}
-	if err := pwriteAll(fd, boot.Append(nil, r), 0); err != nil {
-		return -1, err
-	}
-	if err := pwriteAll(fd, payload, payloadOffset()); err != nil {
-		return -1, err
-	}
-	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return -1, os.NewSyscallError("fcntl F_ADD_SEALS", err)
-	}
-	undo.Disarm()
-	return fd, nil
-}
-
-// checkFileSize refuses what would raise SIGXFSZ, which ends a Go program.
-func checkFileSize(size int64) error {
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &lim); err != nil {
-		return os.NewSyscallError("getrlimit", err)
-	}
-	if uint64(size) > lim.Cur {
-		return fmt.Errorf("payload needs a memory file of %d bytes, and RLIMIT_FSIZE is %d: %w", size, lim.Cur, unix.EFBIG)
-	}
-	return nil
-}
-
-func pwriteAll(fd int, b []byte, off int64) error {
-	for len(b) > 0 {
-		n, err := unix.Pwrite(fd, b[:min(len(b), 1<<30)], off)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return os.NewSyscallError("pwrite", err)
-		}
-		b, off = b[n:], off+int64(n)
-	}
-	return nil
+	head := make([]byte, payloadOffset())
+	copy(head, boot.Append(nil, r))
+	return sys.SealedMemfd("tfork-boot", head, payload)
 }
 
 // readBoot returns what is in the memory file.
@@ -168,17 +122,5 @@ func mapPayload(fd, size int) ([]byte, error) {
 		return b, os.NewSyscallError("mmap", err)
 	}
 	b := make([]byte, size)
-	for done := 0; done < size; {
-		n, err := unix.Pread(fd, b[done:], payloadOffset()+int64(done))
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
-			return nil, os.NewSyscallError("pread", err)
-		case n == 0:
-			return nil, errors.New("payload is cut off")
-		}
-		done += n
-	}
-	return b, nil
+	return b, sys.ReadAt(fd, b, payloadOffset())
 }

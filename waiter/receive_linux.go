@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 	"github.com/seed-cb702d51/tfork-go/internal/wire"
 )
 
@@ -139,7 +140,7 @@ func (m *message) drain(side, n int) error {
 // change under our eyes, or block.
 func readBody(fd, n int) ([]byte, error) {
 	got, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
-	if err != nil || got&seals != seals {
+	if err != nil || got&sys.Seals != sys.Seals {
 		return nil, errProtocol
 	}
 	var st unix.Stat_t
@@ -147,15 +148,8 @@ func readBody(fd, n int) ([]byte, error) {
 		return nil, errProtocol
 	}
 	body := make([]byte, n)
-	for off := 0; off < n; {
-		k, err := unix.Pread(fd, body[off:], int64(off))
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil || k == 0 {
-			return nil, errProtocol
-		}
-		off += k
+	if err := sys.ReadAt(fd, body, 0); err != nil {
+		return nil, errProtocol
 	}
 	return body, nil
 }

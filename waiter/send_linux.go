@@ -4,7 +4,6 @@
 package waiter
 
 import (
-	"fmt"
 	"os"
 	"sync"
 	"syscall"
@@ -110,44 +109,5 @@ func sideSocket(fds []int) (int, error) {
 	return pair[1], nil
 }
 
-// seals make a memfd's content what it was when it was sealed.
-const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-
 // bodyMemfd returns a sealed memfd with the body.
-func bodyMemfd(body []byte) (int, error) {
-	if err := checkFileSize(len(body)); err != nil {
-		return -1, err
-	}
-	fd, err := sys.Memfd("tfork request")
-	if err != nil {
-		return -1, err
-	}
-	for len(body) > 0 && err == nil {
-		var n int
-		n, err = unix.Write(fd, body)
-		body = body[max(n, 0):]
-		if err == unix.EINTR {
-			err = nil
-		}
-	}
-	if err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
-	}
-	if err != nil {
-		unix.Close(fd)
-		return -1, os.NewSyscallError("memfd", err)
-	}
-	return fd, nil
-}
-
-// checkFileSize refuses what would raise SIGXFSZ, which ends a Go program.
-func checkFileSize(size int) error {
-	var lim unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_FSIZE, &lim); err != nil {
-		return os.NewSyscallError("getrlimit", err)
-	}
-	if uint64(size) > lim.Cur {
-		return fmt.Errorf("arguments and environment need a memory file of %d bytes, and RLIMIT_FSIZE is %d: %w", size, lim.Cur, unix.EFBIG)
-	}
-	return nil
-}
+func bodyMemfd(body []byte) (int, error) { return sys.SealedMemfd("tfork request", body) }

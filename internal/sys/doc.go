@@ -7,8 +7,9 @@
 //
 // Promise: every call here is one system call with its EINTR loop and typed
 // results, and nothing is remembered between calls; but for [OpenPoller], which
-// is about the Go runtime, [Memfd], which asks an older kernel twice, and [Ignored]
-// and [Ignore], which go through the signals one by one. [Short] only judges.
+// is about the Go runtime, [Memfd], which asks an older kernel twice, [SealedMemfd],
+// which fills the file, and [Ignored] and [Ignore], which go through the signals one
+// by one. [Short] only judges.
 //
 // It is not a general wrapper: what golang.org/x/sys/unix has is used from
 // there.
