@@ -4,12 +4,13 @@
 package tfork
 
 import (
-	"errors"
 	"os"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 )
 
 // checkAttributes refuses what the standard library refuses before the fork,
@@ -18,18 +19,11 @@ func checkAttributes(l *launch) error {
 	if l.sys == nil {
 		return nil
 	}
-	var err error
-	switch {
-	case l.hasNUL():
+	err := sys.CheckAttributes(l.sys, len(l.files))
+	if l.hasNUL() {
 		err = syscall.EINVAL
-	case l.sys.Setctty && l.sys.Foreground:
-		err = errors.New("both Setctty and Foreground set in SysProcAttr")
-	case l.sys.Setctty && l.sys.Ctty >= len(l.files):
-		//lint:ignore ST1005 the text is that of syscall.StartProcess
-		err = errors.New("Setctty set but Ctty not valid in child")
-	case !areCapabilities(l.sys.AmbientCaps):
-		err = syscall.EINVAL
-	default:
+	}
+	if err == nil {
 		return nil
 	}
 	return &os.PathError{Op: "fork/exec", Path: l.path, Err: err}
@@ -55,16 +49,4 @@ func (l *launch) hasNUL() bool {
 		}
 	}
 	return false
-}
-
-// areCapabilities keeps numbers that are none from the standard library, which
-// would look them up in a table after the fork, beyond its end: the whole
-// program dies of that.
-func areCapabilities(caps []uintptr) bool {
-	for _, c := range caps {
-		if c > 63 {
-			return false
-		}
-	}
-	return true
 }

@@ -4,14 +4,13 @@
 package waiter
 
 import (
-	"errors"
 	"math"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 	"github.com/seed-cb702d51/tfork-go/internal/wire"
 )
 
@@ -86,29 +85,21 @@ const mayClone = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | u
 	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWTIME |
 	unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_UNTRACED
 
-// check refuses what cannot work. The two errors without a field are those of
-// syscall.StartProcess.
-func check(sys *syscall.SysProcAttr, files int) error {
+// check refuses what cannot work, or not through a waiter.
+func check(attr *syscall.SysProcAttr, files int) error {
 	switch {
-	case sys.Ptrace:
+	case attr.Ptrace:
 		return &FieldError{"Ptrace", "the tracer would be the waiter; start a traced worker directly"}
-	case sys.Cloneflags&^mayClone != 0:
+	case attr.Cloneflags&^mayClone != 0:
 		return &FieldError{"Cloneflags", "only namespaces (CLONE_NEW...) can be asked for through a waiter"}
-	case sys.Setctty && sys.Foreground:
-		return errors.New("both Setctty and Foreground set in SysProcAttr")
-	case sys.Setctty && sys.Ctty >= files:
-		//lint:ignore ST1005 the text is that of syscall.StartProcess
-		return errors.New("Setctty set but Ctty not valid in child")
-	case sys.Pdeathsig < 0 || sys.Pdeathsig > 64:
+	case attr.Pdeathsig < 0 || attr.Pdeathsig > 64:
 		return syscall.EINVAL
-	case int(int32(sys.Ctty)) != sys.Ctty || int(int32(sys.Pgid)) != sys.Pgid:
+	case int(int32(attr.Ctty)) != attr.Ctty || int(int32(attr.Pgid)) != attr.Pgid:
 		return syscall.EINVAL
-	case sys.UseCgroupFD && sys.CgroupFD < 0:
+	case attr.UseCgroupFD && attr.CgroupFD < 0:
 		return syscall.EINVAL
-	case slices.ContainsFunc(sys.AmbientCaps, func(c uintptr) bool { return c > 63 }):
-		return syscall.EINVAL // the standard library would panic after the fork
 	}
-	return nil
+	return sys.CheckAttributes(attr, files)
 }
 
 func (q *request) addSys(sys *syscall.SysProcAttr) error {

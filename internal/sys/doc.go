@@ -9,7 +9,7 @@
 // results, and nothing is remembered between calls; but for [OpenPoller], which
 // is about the Go runtime, [Memfd], which asks an older kernel twice, [SealedMemfd],
 // which fills the file, and [Ignored] and [Ignore], which go through the signals one
-// by one. [Short] only judges.
+// by one. [Short] and [CheckAttributes] only judge.
 //
 // It is not a general wrapper: what golang.org/x/sys/unix has is used from
 // there.
