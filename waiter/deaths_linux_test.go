@@ -132,15 +132,6 @@ func TestWaiterStopped_IsContinued(t *testing.T) {
 	if other.WaiterPid() != w.WaiterPid() {
 		t.Errorf("another waiter: %d, was %d", other.WaiterPid(), w.WaiterPid())
 	}
-	// A worker's end is not told meanwhile; who knows of it can ask.
-	testutil.Kill(w.WaiterPid(), unix.SIGSTOP)
-	testutil.Poll(t, soon, "the waiter is stopped", func() bool { return testutil.StateOf(w.WaiterPid()) == "T" })
-	w.stdin.Close()
-	testutil.Poll(t, soon, "the worker has ended", func() bool { return !testutil.Alive(w.Pid()) })
-	w.Nudge()
-	if status, err := within(t, w.Worker); err != nil || status != 3<<8 {
-		t.Errorf("status %#x, %v", status, err)
-	}
 }
 
 // TestWaiterStopped_EndsAllTheSame: nobody asks it anything any more, and it has no

@@ -19,8 +19,6 @@ func (*conn) pid() int { return 0 }
 
 func (*conn) signal(*Worker, syscall.Signal) error { return errNoWaiter }
 
-func (*conn) nudge() {}
-
 var errNoWaiter = &feature.Error{Name: "waiter", Since: "Linux 4.x"}
 
 func (*Pool) spawn(*Request) (*Worker, error) { return nil, errNoWaiter }

@@ -78,10 +78,6 @@ func (w *Worker) Signal(sig syscall.Signal) error {
 	}
 }
 
-// Nudge continues the waiter if something stopped it (SIGSTOP). It is for a
-// caller whose pidfd says that the worker has ended while Done stays open.
-func (w *Worker) Nudge() { w.conn.nudge() }
-
 // finish notes the result and tells everyone. It is called once, by the
 // connection that owns the worker.
 func (w *Worker) finish(status syscall.WaitStatus, rusage *syscall.Rusage, err error) {
