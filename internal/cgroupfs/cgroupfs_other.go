@@ -20,7 +20,7 @@ var errOther = &feature.Error{Name: "cgroup v2", Since: "Linux 4.5", Reason: noC
 func check(int) error                { return errOther }
 func explain(_ int, err error) error { return err }
 func frozen(int) (bool, error)       { return false, errOther }
-func join(int, int) error            { return errOther }
+func move(int, int) error            { return errOther }
 func read(int) (Counters, error)     { return Counters{}, errOther }
 func readOOM(int) (Counters, error)  { return Counters{}, errOther }
 

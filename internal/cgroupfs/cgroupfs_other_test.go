@@ -15,7 +15,7 @@ func TestStubs_SayUnsupported(t *testing.T) {
 	_, readErr := Read(0)
 	_, oomErr := ReadOOM(0)
 	_, mountErr := FindMount()
-	for _, err := range []error{Check(0), Join(0), Move(0, 1), frozenErr, readErr, oomErr, mountErr} {
+	for _, err := range []error{Check(0), Move(0, 1), frozenErr, readErr, oomErr, mountErr} {
 		if !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("%v is not ErrUnsupported", err)
 		}

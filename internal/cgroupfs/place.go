@@ -23,15 +23,11 @@ func Explain(dir int, err error) error { return explain(dir, err) }
 // dir is lent. Linux 5.2; false where cgroups cannot be frozen.
 func Frozen(dir int) (bool, error) { return frozen(dir) }
 
-// Join moves the calling process into the cgroup: "0" to cgroup.procs. All its
-// threads move; what it starts later is born there. An [*Error] tells the
-// cause. dir is lent.
+// Move moves another process into the cgroup. All its threads move, and what it
+// starts later is born there. Whatever it has started before stays where it was,
+// and memory that it has charged stays charged there. An [*Error] tells the
+// cause. ESRCH (*os.SyscallError): no such process. dir is lent.
 //
 // It takes a lock of the whole system (cgroup_threadgroup_rwsem) for writing,
 // which being born inside does not.
-func Join(dir int) error { return join(dir, 0) }
-
-// Move moves another process into the cgroup, as [Join] does. Whatever pid has
-// started before stays where it was, and memory that it has charged stays
-// charged there. ESRCH (*os.SyscallError): no such process.
-func Move(dir, pid int) error { return join(dir, pid) }
+func Move(dir, pid int) error { return move(dir, pid) }

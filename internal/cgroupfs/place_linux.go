@@ -99,7 +99,7 @@ func anyUp(dir int, ask func(level int) (bool, error)) (bool, error) {
 	}
 }
 
-func join(dir, pid int) error {
+func move(dir, pid int) error {
 	fd, err := openAt(dir, "cgroup.procs", unix.O_WRONLY)
 	if err != nil {
 		return fail(dir, "open cgroup.procs", err)

@@ -96,8 +96,8 @@ func TestRemoved(t *testing.T) {
 	if err := Check(fd); !errors.Is(err, ErrRemoved) {
 		t.Errorf("Check = %v", err)
 	}
-	if err := Join(fd); !errors.Is(err, ErrRemoved) {
-		t.Errorf("Join = %v", err)
+	if err := Move(fd, os.Getpid()); !errors.Is(err, ErrRemoved) {
+		t.Errorf("Move = %v", err)
 	}
 	if _, err := Read(fd); !errors.Is(err, ErrRemoved) {
 		t.Errorf("Read = %v", err)
