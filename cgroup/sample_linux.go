@@ -7,7 +7,6 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/containerd/cgroups/v3/cgroup2"
 	"github.com/containerd/cgroups/v3/cgroup2/stats"
@@ -51,10 +50,10 @@ func (g *Group) stat() (Stat, error) {
 func (g *Group) convert(have []string, m *stats.Metrics) Stat {
 	return Stat{
 		Controllers:    have,
-		CPUTime:        usec(m.GetCPU().GetUsageUsec()),
-		UserTime:       usec(m.GetCPU().GetUserUsec()),
-		SystemTime:     usec(m.GetCPU().GetSystemUsec()),
-		Throttled:      usec(m.GetCPU().GetThrottledUsec()),
+		CPUTime:        cgroupfs.Microseconds(m.GetCPU().GetUsageUsec()),
+		UserTime:       cgroupfs.Microseconds(m.GetCPU().GetUserUsec()),
+		SystemTime:     cgroupfs.Microseconds(m.GetCPU().GetSystemUsec()),
+		Throttled:      cgroupfs.Microseconds(m.GetCPU().GetThrottledUsec()),
 		Memory:         amount(m.GetMemory().GetUsage()),
 		MemoryPeak:     amount(m.GetMemory().GetMaxUsage()),
 		Swap:           amount(m.GetMemory().GetSwapUsage()),
@@ -75,12 +74,8 @@ func pressure(p *stats.PSIStats) *Pressure {
 }
 
 func stall(d *stats.PSIData) Stall {
-	return Stall{Avg10: d.GetAvg10(), Avg60: d.GetAvg60(), Avg300: d.GetAvg300(), Total: usec(d.GetTotal())}
+	return Stall{Avg10: d.GetAvg10(), Avg60: d.GetAvg60(), Avg300: d.GetAvg300(), Total: cgroupfs.Microseconds(d.GetTotal())}
 }
 
-// usec and amount hold at their largest value instead of turning negative.
-func usec(n uint64) time.Duration {
-	return time.Duration(min(n, math.MaxInt64/uint64(time.Microsecond))) * time.Microsecond
-}
-
+// amount holds at its largest value instead of turning negative.
 func amount(n uint64) Bytes { return Bytes(min(n, math.MaxInt64)) }

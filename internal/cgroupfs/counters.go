@@ -53,13 +53,14 @@ func parseCounters(events, peak, cpu []byte) Counters {
 	usage, ok := Field(cpu, "usage_usec")
 	user, _ := Field(cpu, "user_usec")
 	system, _ := Field(cpu, "system_usec")
-	c.CPUTime, c.HasCPU = microseconds(usage), ok
-	c.UserTime, c.SystemTime = microseconds(user), microseconds(system)
+	c.CPUTime, c.HasCPU = Microseconds(usage), ok
+	c.UserTime, c.SystemTime = Microseconds(user), Microseconds(system)
 	return c
 }
 
-// microseconds holds at the largest duration (292 years) instead of wrapping.
-func microseconds(n uint64) time.Duration {
+// Microseconds is a number of them out of a cgroup's file. It holds at the largest
+// duration (292 years) instead of wrapping.
+func Microseconds(n uint64) time.Duration {
 	const most = uint64(1<<63-1) / uint64(time.Microsecond)
 	return time.Duration(min(n, most)) * time.Microsecond
 }
