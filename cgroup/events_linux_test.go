@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/sys"
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
 
 // paperGroup is a directory of plain files: what it says changes when the test
@@ -23,7 +25,7 @@ func paperGroup(t *testing.T, events string) *Group {
 	t.Helper()
 	g := &Group{path: filepath.Join(t.TempDir(), "group")}
 	err := os.Mkdir(g.path, 0o755)
-	for name, text := range map[string]string{"cgroup.events": events, "cgroup.freeze": "0\n"} {
+	for name, text := range map[string]string{"cgroup.events": events, "cgroup.freeze": "0\n", "cgroup.procs": ""} {
 		err = errors.Join(err, os.WriteFile(filepath.Join(g.path, name), []byte(text), 0o644))
 	}
 	if err != nil {
@@ -64,6 +66,19 @@ func over() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
+}
+
+// TestKill_GroupOutOfSightIsKilled: its path may lead nowhere by now, in another
+// root or under another mount.
+func TestKill_GroupOutOfSightIsKilled(t *testing.T) {
+	g := newGroup(t, newParent(t), Limits{})
+	c := mustStart(t, g, "/bin/sleep", "100")
+	hidden := &Group{path: filepath.Join(t.TempDir(), "x"), dir: g.dir}
+	if err := hidden.Kill(); err != nil {
+		t.Errorf("Kill = %v", err)
+	}
+	testutil.Poll(t, time.Minute, "the process has ended", func() bool { return !testutil.Alive(c.Process.Pid) })
+	c.Wait()
 }
 
 // needsToKnowItsPlace skips the test where the process is in a v2 cgroup and sees

@@ -27,14 +27,19 @@ import (
 const killTime = 10 * time.Second
 
 func (g *Group) kill() error {
-	if g.gone() {
-		return nil
-	}
-	// Through with: of a closed group that is the answer, whatever could be told.
-	if err := g.with(func(int) error { return g.spareCaller() }); err != nil {
+	// First what needs no descriptor: there is nothing to kill in a removed group,
+	// and nothing to be done with a closed one.
+	removed := false
+	err := g.with(func(fd int) error {
+		if removed = hasNoFiles(fd); removed {
+			return nil
+		}
+		return g.spareCaller()
+	})
+	if removed || err != nil {
 		return err
 	}
-	err := g.with(func(fd int) error { return writeAt(fd, "cgroup.kill", "1") })
+	err = g.with(func(fd int) error { return writeAt(fd, "cgroup.kill", "1") })
 	switch {
 	case err == nil || g.gone():
 		return nil
@@ -178,7 +183,10 @@ func (g *Group) isAbove(dir, mount string) (bool, error) {
 	if dir == g.path || strings.HasPrefix(dir, g.path+"/") {
 		return true, nil
 	}
-	own, err := os.Stat(g.path)
+	own, err := g.dir.Stat()
+	if err != nil { // closed: there is only the path
+		own, err = os.Stat(g.path)
+	}
 	for ; err == nil; dir = filepath.Dir(dir) {
 		now, statErr := os.Stat(dir)
 		switch {
@@ -259,6 +267,13 @@ func (g *Group) waitEmpty(ctx context.Context) error {
 	}
 	pids, _ := g.procs()
 	return &Error{Path: g.path, Cause: ErrPopulated, Err: fmt.Errorf("processes %v: %w", pids, err)}
+}
+
+// hasNoFiles tells whether a directory has been removed, by the descriptor alone.
+// Where its path leads by now says less: it may just be out of sight.
+func hasNoFiles(dir int) bool {
+	err := unix.Faccessat(dir, "cgroup.procs", unix.F_OK, 0)
+	return err == unix.ENOENT || err == unix.ENODEV
 }
 
 // gone tells whether the directory of our descriptor has been removed; another

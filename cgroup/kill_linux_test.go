@@ -135,6 +135,11 @@ var helperKillOwn = testutil.Helper("kill own group", func(args []string) int {
 		fmt.Println("Kill:", err)
 		return 1
 	}
+	outOfSight := &Group{path: "/no/such/path", dir: g.dir}
+	if err := outOfSight.Kill(); !errors.Is(err, ErrSelf) {
+		fmt.Println("Kill, out of sight:", err)
+		return 1
+	}
 	if err := g.Freeze(context.Background()); !errors.Is(err, ErrSelf) {
 		fmt.Println("Freeze:", err)
 		return 1
