@@ -94,7 +94,9 @@
 //
 //	hung worker                 SIGABRT, its stack in the log, AbortGrace later
 //	                            SIGKILL; restarted
-//	master hangs in a hook      the same, after ReadyTimeout
+//	all paused, and continued   nobody counts as hung: who misses a sign of life is
+//	                            doubted first, for a third of HeartbeatTimeout
+//	master hangs in a hook      the same as a hung worker, after ReadyTimeout
 //	worker ignores its stop     SIGKILL after StopTimeout
 //	crash loop                  growing delays; with RestartLimit the service
 //	                            fails, the others go on, Run returns FailedError

@@ -61,6 +61,41 @@ func TestServer_HungWorkerThatIgnoresSIGABRT_IsKilled(t *testing.T) {
 	})
 }
 
+// TestServer_PauseOfAllAbortsNobody: as docker pause or a stopped virtual machine
+// do. When all go on, everybody's time to a sign of life is over.
+func TestServer_PauseOfAllAbortsNobody(t *testing.T) {
+	timeout := testutil.Scaled(4 * time.Second) // a busy machine has a third of it after the pause
+	s := start(t, fmt.Sprintf("children = 2\nbackoff-increment = 0\nheartbeat-timeout = %q\nabort-grace = \"1s\"", timeout), httpService, echoService)
+	old := s.pids()
+	passes := func(d time.Duration) {
+		begin := time.Now()
+		testutil.Poll(t, d+patience, "time passes", func() bool { return time.Since(begin) > d })
+	}
+	signal := func(sig syscall.Signal) {
+		for name, pid := range old {
+			if err := testutil.Kill(pid, sig); err != nil {
+				t.Fatalf("%s to %s: %v", sig, name, err)
+			}
+		}
+	}
+	signal(syscall.SIGSTOP)
+	passes(timeout * 5 / 4)
+	signal(syscall.SIGCONT)
+	passes(timeout / 2) // whoever is taken for hung is by then
+	for name, pid := range s.pids() {
+		if pid != old[name] {
+			t.Errorf("%s has pid %d, want the old %d", name, pid, old[name])
+		}
+	}
+	if line := s.logLine("SIGABRT"); line != "" {
+		t.Errorf("aborted: %s", line)
+	}
+	s.kill(syscall.SIGSTOP, "worker-http-1") // that one alone is hung
+	s.logged("SIGABRT", "child=prefork-worker-http-1", "no sign of life")
+	s.renewed(old, "worker-http-1")
+	s.same(old, "worker-http-0", "master-http", "worker-echo-0", "worker-echo-1", "master-echo")
+}
+
 func TestServer_HungMaster_IsReplacedWithItsWorkers(t *testing.T) {
 	eachStrategyAtOnce(t, func(t *testing.T, env string) {
 		s := startIn(t, env, watched(""), httpService, aloneService)

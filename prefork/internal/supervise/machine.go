@@ -31,7 +31,8 @@ type Policy struct {
 	// take to its first sign of life.
 	BeginTimeout Duration
 	// BeatTimeout is how long a ready process may be silent; where there is no
-	// ReadyTimeout, also one that has given its first sign of life.
+	// ReadyTimeout, also one that has given its first sign of life. The last
+	// third of it counts only while the machine itself runs: see heard.
 	BeatTimeout Duration
 	// AbortGrace is the time between SIGABRT and SIGKILL.
 	AbortGrace Duration
@@ -56,6 +57,8 @@ type proc struct {
 	started time.Time
 	// by is when the current phase must have ended; zero is never.
 	by time.Time
+	// rest is what a process that is watched still gets then: see heard.
+	rest Duration
 }
 
 // slot is one place in the group, held by one process after the other.

@@ -170,18 +170,36 @@ var stories = []struct {
 		{died(1, 1), 0, "ended 1 restart=true, gone 1"},
 		{Stop{}, 0, "finished"},
 	}},
-	{"a hung worker is aborted, then killed", Policy{BeatTimeout: 20 * sec, AbortGrace: 5 * sec}, []step{
+	{"a hung worker is doubted, aborted, then killed", Policy{BeatTimeout: 30 * sec, AbortGrace: 5 * sec}, []step{
 		{Scale{1}, 0, "spawn 0=1"},
 		{Ready{1}, 0, "allready"},
-		{nil, 20 * sec, "abort 1"},
+		{nil, 20 * sec, ""},
+		{nil, 10 * sec, "abort 1"},
 		{nil, 5 * sec, "kill 1"},
 		{Exited{1, restart.Outcome{Signal: 9}}, 0, "ended 1 restart=true, gone 1"},
 		{nil, 0, "spawn 0=2"},
 	}},
-	{"a start without a limit is watched from its first sign of life", Policy{BeatTimeout: 20 * sec}, []step{
+	{"a sign of life ends the doubt", Policy{BeatTimeout: 30 * sec, AbortGrace: 5 * sec}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Ready{1}, 0, "allready"},
+		{nil, 20 * sec, ""},
+		{Beat{1}, 0, ""},
+		{nil, 20 * sec, ""},
+		{Beat{1}, 0, ""},
+		{nil, 20 * sec, ""},
+		{nil, 10 * sec, "abort 1"},
+	}},
+	{"who is watched and told to stop has the time of a stop", Policy{BeatTimeout: 30 * sec, StopTimeout: 7 * sec}, []step{
+		{Scale{1}, 0, "spawn 0=1"},
+		{Ready{1}, 0, "allready"},
+		{Stop{}, 0, "stop 1"},
+		{nil, 7 * sec, "kill 1"},
+	}},
+	{"a start without a limit is watched from its first sign of life", Policy{BeatTimeout: 30 * sec}, []step{
 		{Scale{1}, 0, "spawn 0=1"},
 		{Beat{1}, 0, ""},
-		{nil, 20 * sec, "kill 1"},
+		{nil, 20 * sec, ""},
+		{nil, 10 * sec, "kill 1"},
 	}},
 	{"a start without a limit must give a sign of life", Policy{BeginTimeout: 60 * sec, AbortGrace: 5 * sec}, []step{
 		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
@@ -284,6 +302,27 @@ func TestMachine_Stories(t *testing.T) {
 				if diff := cmp.Diff(step.want, got); diff != "" || waited != step.wait {
 					t.Fatalf("step %d (%T): waited %v, want %v; actions (-want +got):\n%s", i, step.do, waited, step.wait, diff)
 				}
+			}
+		})
+	}
+}
+
+// TestMachine_APauseAbortsNobody: when the machine itself has not run for longer
+// than anybody may be silent, nobody is hung by that; who stays silent is.
+func TestMachine_APauseAbortsNobody(t *testing.T) {
+	for name, begin := range map[string]Event{"ready": Ready{1}, "starting": Beat{1}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, Policy{BeatTimeout: 30 * sec, AbortGrace: 5 * sec})
+			s.on(Scale{2})
+			s.on(begin)
+			s.on(Ready{2})
+			s.now = s.now.Add(time.Hour)
+			if got := s.on(Tick{}); got != "" {
+				t.Fatalf("after the pause: %s", got)
+			}
+			s.on(Beat{2})
+			if d, got := s.wait(); d != 10*sec || got != "abort 1" {
+				t.Errorf("%s after %v, want only the one that stays silent, after 10 s", got, d)
 			}
 		})
 	}

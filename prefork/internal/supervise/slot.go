@@ -125,7 +125,8 @@ func (m *Machine) becameReady(inc Inc) {
 	if p == nil || p.phase != starting {
 		return
 	}
-	p.phase, p.by = ready, m.after(p.slot.policy.BeatTimeout)
+	p.phase = ready
+	m.heard(p)
 	if p == p.slot.next {
 		m.advance(m.rollOf(p))
 	}
@@ -140,8 +141,29 @@ func (m *Machine) beat(inc Inc) {
 	}
 	watched := p.phase == starting && p == p.slot.current && p.slot.policy.ReadyTimeout <= 0
 	if p.phase == ready || watched {
-		p.by = m.after(p.slot.policy.BeatTimeout)
+		m.heard(p)
 	}
+}
+
+// heard gives a process time to its next sign of life, in two parts: when the
+// first ends in silence the process is doubted, and only then the second begins.
+// When everybody was paused (a frozen container, a stopped virtual machine) the
+// whole time may have passed for a process that could do nothing; the second part
+// passes while the machine runs, and so do the others.
+func (m *Machine) heard(p *proc) {
+	timeout := p.slot.policy.BeatTimeout
+	p.rest = timeout / 3
+	p.by = m.after(timeout - p.rest)
+}
+
+// doubt begins the second part, unless the process has used it up, or has not
+// been watched so far.
+func (m *Machine) doubt(p *proc) bool {
+	if p.rest <= 0 || p.phase > ready {
+		return false
+	}
+	p.by, p.rest = m.after(p.rest), 0
+	return true
 }
 
 // stop ends everything, the youngest slot first.
@@ -189,6 +211,9 @@ func (m *Machine) tick() {
 // overdue goes one step further with a process that did not do in time what
 // its phase asks for.
 func (m *Machine) overdue(p *proc) {
+	if m.doubt(p) {
+		return
+	}
 	switch p.phase {
 	case starting:
 		if p == p.slot.next {

@@ -36,6 +36,9 @@ type member struct {
 	phase phase
 	by    time.Time // when its phase must be over; zero is never
 	fresh bool      // it was started by a reload
+	// rest is what it gets once more when by has come: it was heard of, and
+	// has not been doubted since.
+	rest time.Duration
 }
 
 // place is a slot.
@@ -48,6 +51,9 @@ type place struct {
 
 // on hands an event to the machine, and holds what it does against the model.
 func (w *world) on(m *Machine, e Event) {
+	if _, ok := e.(Tick); ok {
+		w.doubt()
+	}
 	before := w.overdue()
 	if s, ok := e.(Scale); ok && !w.stopped {
 		w.scale(s.Count)
@@ -73,12 +79,27 @@ func (w *world) learn(e Event) {
 	switch e := e.(type) {
 	case Ready:
 		if p := w.live[e.Inc]; p != nil && p.phase == starting {
-			p.phase, p.by = ready, w.after(w.policy.BeatTimeout)
+			p.phase = ready
+			w.heard(p)
 		}
 	case Beat:
 		p := w.live[e.Inc]
 		if p != nil && (p.phase == ready || p.phase == starting && w.policy.ReadyTimeout == 0 && w.places[p.slot].holder == e.Inc) {
-			p.by = w.after(w.policy.BeatTimeout)
+			w.heard(p)
+		}
+	}
+}
+
+// heard: two thirds of the time to the next sign of life pass before a doubt.
+func (w *world) heard(p *member) {
+	p.by, p.rest = w.now.Add(w.policy.BeatTimeout*2/3), w.policy.BeatTimeout/3
+}
+
+// doubt: the last third begins when the machine sees that the others are over.
+func (w *world) doubt() {
+	for _, p := range w.live {
+		if p.phase <= ready && p.rest > 0 && due(p.by, w.now) {
+			p.by, p.rest = w.now.Add(p.rest), 0
 		}
 	}
 }
@@ -281,9 +302,6 @@ func (w *world) succession(slot int, pl *place, e Exited, ended *Ended, actions 
 	pl.deaths++
 	pl.due = w.now.Add(wait)
 }
-
-// half is all the randomness there is here.
-func half() float64 { return 0.5 }
 
 // ticked: whose time was up has come one step further, and whoever was due is
 // there.
