@@ -101,6 +101,8 @@
 //	crash loop                  growing delays; with RestartLimit the service
 //	                            fails, the others go on, Run returns FailedError
 //	worker ignores SIGTERM      it stays; a stop or a reload ends it as above
+//	all workers exit with 0     the service is done, as one that serves alone; Run
+//	                            returns when all are. With children = 0 none is
 //	worker leaves grandchildren killed with the worker's process group or cgroup
 //	master is killed            its workers finish and leave, in StopTimeout, or
 //	                            are killed; what they leave behind, too

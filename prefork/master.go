@@ -34,6 +34,7 @@ type master struct {
 	ends     map[int]string // by slot: how the last worker ended
 	promoted bool           // the master holds its place
 	wasReady bool
+	done     bool // all workers have ended for good
 	code     int
 }
 
@@ -210,6 +211,7 @@ func (m *master) scale(delta int) {
 	}
 	count := min(max(wanted, least), maxChildren)
 	m.count.Store(count)
+	m.done = false
 	m.log.Info("workers wanted", "count", count)
 	m.channel.send(message.Text(message.Count, strconv.FormatInt(count, 10)))
 	m.group.Follow(supervise.Scale{Count: int(count)})
@@ -227,6 +229,7 @@ func (m *master) takeNames() {
 			c.promote()
 		}
 	}
+	m.quitIfDone()
 }
 
 // Start starts a worker. It implements supervise.Owner.
@@ -282,6 +285,9 @@ func (m *master) Notice(a supervise.Action, p supervise.Process) {
 	case supervise.AllReady:
 		m.wasReady = true
 		m.task.Ready()
+	case supervise.AllDown:
+		m.done = true
+		m.quitIfDone()
 	case supervise.RolledOut:
 		m.log.Info("a worker was replaced")
 	case supervise.RolledBack:
@@ -303,6 +309,15 @@ func (m *master) noticeEnd(e supervise.Ended, p supervise.Process) {
 	}
 	if m.boot.Replaces && !m.wasReady {
 		m.quit(ExitRestart, "a worker of the new program ended before all were ready")
+	}
+}
+
+// quitIfDone ends a master that nobody is left to serve for, as one that serves by
+// itself ends then. One that is to replace another is needed until it has: its
+// end would undo the reload. It belongs in the group's goroutine.
+func (m *master) quitIfDone() {
+	if m.done && m.promoted && !m.leaving.Load() { // a failure has its own exit code
+		m.quit(ExitDone, "no worker is left")
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/supervise"
 )
 
 func TestServer_AllWorkersRestart(t *testing.T) {
@@ -168,7 +169,10 @@ func TestServer_SignalTable(t *testing.T) {
 		s.get(httpService, fmt.Sprintf("/signal?n=%d", sig))
 		s.logged("ended", fmt.Sprintf(`outcome="signal %d"`, sig), "restart=false", "level=ERROR")
 	}
-	testutil.Poll(t, patience, "no worker is left", func() bool { return len(s.table()) == 2 })
+	if err := s.wait(); err != nil { // no worker is left
+		t.Errorf("the server ended with %v", err)
+	}
+	s.gone(nil)
 }
 
 func TestServer_ExitZeroIsFinal(t *testing.T) {
@@ -177,6 +181,49 @@ func TestServer_ExitZeroIsFinal(t *testing.T) {
 	s.logged("ended", `outcome="exit status 0"`, "restart=false", "level=WARN")
 	testutil.Poll(t, patience, "the pool has shrunk", func() bool { return len(s.table()) == 3 })
 	s.see(httpService) // the other one serves on
+}
+
+// TestServer_ServiceWithoutWorkersIsDone: whether they were ready before they
+// ended for good or not, and the others go on. The last one ends the server.
+func TestServer_ServiceWithoutWorkersIsDone(t *testing.T) {
+	crash := filepath.Join(t.TempDir(), "crash")
+	t.Setenv("TEST_CRASH", crash)
+	if err := os.WriteFile(crash, []byte("0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "backoff-increment = 0\nchildren = 1\n[service.crashing]\nchildren = 2", crashingService, httpService)
+	s.logged("leaving", "role=master", "service=crashing", "no worker is left")
+	s.logged("ended", "child=prefork-master-crashing", `outcome="exit status 0"`, "restart=false")
+	// A reload starts it again, and here it stays.
+	if err := os.Remove(crash); err != nil {
+		t.Fatal(err)
+	}
+	s.kill(syscall.SIGUSR2, "supervisor")
+	s.renewed(nil, "worker-crashing-0", "worker-crashing-1")
+	s.logged("reload done")
+	s.kill(syscall.SIGINT, "worker-crashing-0", "worker-crashing-1") // ends them for good
+	s.see(httpService)
+	s.get(httpService, "/exit?code=0")
+	if err := s.wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+	s.gone(nil)
+}
+
+// TestMaster_DoneAfterItHasReplacedAnother: until then its end would undo the
+// reload.
+func TestMaster_DoneAfterItHasReplacedAnother(t *testing.T) {
+	p := &process{boot: &boot{Replaces: true}, log: slog.New(slog.DiscardHandler)}
+	m := &master{process: p, wasReady: true}
+	m.group = supervise.NewGroup(supervise.New(m.policy, nil), m)
+	m.Notice(supervise.AllDown{}, nil)
+	if m.leaving.Load() {
+		t.Error("it leaves before it was promoted")
+	}
+	m.takeNames()
+	if !m.leaving.Load() {
+		t.Error("it stays without workers")
+	}
 }
 
 // TestServer_TableTellsOfThePredecessor: how it ended, if nobody asked it to.
