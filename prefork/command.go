@@ -66,8 +66,12 @@ func (s *Server) command(c command) {
 // somebody must, or the one that gives them would wait for ever, and with it
 // everybody who wants to stop the server.
 func (s *Server) obeyFor(done <-chan struct{}) {
+	stopping := s.stopping
 	for {
 		select {
+		case <-stopping:
+			stopping = nil
+			s.closeSockets()
 		case c := <-s.commands:
 			if c.kind == message.Reopen {
 				s.here.reopen()

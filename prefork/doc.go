@@ -37,7 +37,8 @@
 //     with 0. Nobody stays behind.
 //  4. A stop or a reload drops no connection that was accepted (with
 //     [ServeHTTP], or a Serve that finishes what it has). A reload changes
-//     everything or nothing: see [Server.Reload].
+//     everything or nothing: see [Server.Reload]. Who connects during a stop is
+//     refused, as soon as no worker listens any more.
 //  5. A worker that is hung, does not leave in time, or exceeds its limits is
 //     replaced, with SIGABRT for its stack and SIGKILL for all it started. What
 //     a worker leaves behind in its process group, or its cgroup, ends with it.

@@ -288,6 +288,8 @@ func (m *master) Notice(a supervise.Action, p supervise.Process) {
 	case supervise.AllDown:
 		m.done = true
 		m.quitIfDone()
+	case supervise.Stopping:
+		closeSockets(m.boot.Sockets) // or the port stays open while the workers drain
 	case supervise.RolledOut:
 		m.log.Info("a worker was replaced")
 	case supervise.RolledBack:

@@ -110,7 +110,7 @@ func (s *Server) ServeHere(name string, instance int, ready func()) error {
 		log: s.log.With("service", service.Name, "instance", instance), onReady: ready,
 	}
 	defer t.closeAll()
-	if err := t.open(forInstance(s.sockets[service.Name], instance)); err != nil {
+	if stopping, err := s.openHere(t); stopping || err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())

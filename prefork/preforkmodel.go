@@ -203,6 +203,8 @@ func (t *tree) Notice(a supervise.Action, p supervise.Process) {
 	case supervise.AllDown:
 		log.Warn("no service is left")
 		t.server.Stop()
+	case supervise.Stopping:
+		t.server.closeSockets()
 	case supervise.RolledOut:
 		if a.Reload {
 			t.rolledOut()

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"slices"
@@ -50,6 +49,7 @@ type Server struct {
 	model    Model
 	services []*Service
 	sockets  map[string][]*socket
+	opening  sync.Mutex            // over the sockets' files, once there are processes
 	addrs    map[string][]net.Addr // by service; New writes it, and nobody after it
 	dir      *names.Dir
 	temp     bool // the runtime directory is ours to remove
@@ -296,10 +296,7 @@ func (s *Server) stopTimeout() (longest time.Duration) {
 // Close gives up the sockets and the runtime directory. It is for a server that
 // never ran; Run does it itself.
 func (s *Server) Close() error {
-	for _, name := range slices.Sorted(maps.Keys(s.sockets)) {
-		closeSockets(s.sockets[name])
-	}
-	s.sockets = nil
+	s.closeSockets()
 	if s.dir != nil {
 		s.dir.Sweep()
 		s.dir.Close()

@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -16,7 +18,7 @@ import (
 )
 
 // socket is one listening address. The supervisor opens it once and holds it
-// for the life of the server: no other process's end closes a port.
+// until it stops: no other process's end closes a port.
 type socket struct {
 	Network string
 	Address string
@@ -186,7 +188,8 @@ func removeStale(network, path string) {
 	}
 }
 
-// closeSockets gives sockets up, and the paths that were made for them.
+// closeSockets gives sockets up, and the paths that were made for them. The second
+// time it does nothing: by then a path may be somebody else's.
 func closeSockets(list []*socket) {
 	for _, s := range list {
 		for _, f := range s.Files {
@@ -194,7 +197,32 @@ func closeSockets(list []*socket) {
 		}
 		if s.unlink != "" {
 			os.Remove(s.unlink)
+			s.unlink = ""
 		}
+	}
+}
+
+// closeSockets gives the server's sockets up. That comes with the stop, not when
+// all have left: who connects meanwhile shall hear that nobody serves, and not
+// wait for it. A service manager has its sockets still.
+func (s *Server) closeSockets() {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(s.sockets)) {
+		closeSockets(s.sockets[name])
+	}
+}
+
+// openHere makes listeners of a service's sockets in this process, unless the
+// server is to stop: then they may be closed.
+func (s *Server) openHere(t *Task) (stopping bool, err error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	select {
+	case <-s.stopping:
+		return true, nil
+	default:
+		return false, t.open(forInstance(s.sockets[t.service.Name], t.instance))
 	}
 }
 

@@ -65,6 +65,70 @@ listen = ["tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:%s", "unix:%s", "tcp6:[::1
 	}
 }
 
+// refused waits until nobody listens at an address any more.
+func refused(t *testing.T, network, address string) {
+	t.Helper()
+	testutil.Poll(t, patience, network+" "+address+" is closed", func() bool {
+		c, err := net.Dial(network, address)
+		if err == nil {
+			c.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)
+	})
+}
+
+// TestServer_PortsCloseWithTheStop: who connects while workers finish what they
+// have does not wait for nothing, and the addresses are free for a successor.
+func TestServer_PortsCloseWithTheStop(t *testing.T) {
+	for _, end := range []struct {
+		model  string
+		signal syscall.Signal
+	}{{"prefork", syscall.SIGTERM}, {"prefork", syscall.SIGKILL}, {"single", syscall.SIGTERM}} {
+		t.Run(fmt.Sprint(end.model, " ", end.signal), func(t *testing.T) {
+			forEachStrategy(t, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "stream")
+				s := start(t, fmt.Sprintf("model = %q\nchildren = 2\n[service.echo]\nlisten = [\"tcp:127.0.0.1:0\", \"unix:%s\"]", end.model, path), echoService)
+				address, pids := s.addrs[echoService][0], s.pids()
+				held := dialWithin(t, "tcp", address)
+				word := func() {
+					t.Helper()
+					b := make([]byte, 4)
+					if _, err := io.WriteString(held, "word"); err != nil {
+						t.Error(err)
+					} else if _, err := io.ReadFull(held, b); err != nil || string(b) != "word" {
+						t.Errorf("answered %q, %v", b, err)
+					}
+				}
+				word()
+				s.kill(end.signal, "supervisor")
+				refused(t, "tcp", address)
+				refused(t, "unix", path)
+				if end.signal == syscall.SIGKILL {
+					os.Remove(path) // nobody else may, who did not make it
+				}
+				for network, address := range map[string]string{"tcp": address, "unix": path} {
+					successor, err := net.Listen(network, address)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer successor.Close()
+				}
+				word() // what was accepted is served meanwhile
+				held.Close()
+				if err := s.wait(); err != nil && end.signal != syscall.SIGKILL {
+					t.Errorf("the server ended with %v", err)
+				}
+				for name, pid := range pids {
+					testutil.Poll(t, patience, name+" leaves", func() bool { return !testutil.Alive(pid) })
+				}
+				if _, err := os.Lstat(path); err != nil {
+					t.Errorf("the successor's socket: %v", err)
+				}
+			})
+		})
+	}
+}
+
 // TestServer_ReusePort gives each worker a socket of its own, which outlives it.
 func TestServer_ReusePort(t *testing.T) {
 	s := start(t, "children = 3\nbackoff-increment = 0\nreuse-port = true", httpService, echoService)

@@ -102,6 +102,9 @@ type (
 		Reload bool
 		Reason string
 	}
+	// Stopping says, first of all that Stop leads to, that nothing will be started
+	// any more: what is kept for that can be given up.
+	Stopping struct{}
 	// Finished says that the last process has gone after Stop.
 	Finished struct{}
 )

@@ -136,7 +136,7 @@ var stories = []struct {
 		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
 		{died(2, 0), 0, "ended 2 restart=false, gone 2"},
 		{died(1, 0), 0, "ended 1 restart=false, gone 1, alldown"},
-		{Stop{}, 0, "finished"},
+		{Stop{}, 0, "stopping, finished"},
 	}},
 	{"who ended for good is not waited for", Policy{}, []step{
 		{Scale{2}, 0, "spawn 0=1, spawn 1=2"},
@@ -157,18 +157,19 @@ var stories = []struct {
 	}},
 	{"stop goes from the last to the first and is bounded", Policy{StopTimeout: 30 * sec}, []step{
 		{Scale{3}, 0, "spawn 0=1, spawn 1=2, spawn 2=3"},
-		{Stop{}, 0, "stop 3, stop 2, stop 1"},
+		{Stop{}, 0, "stopping, stop 3, stop 2, stop 1"},
 		{died(2, 127), 0, "gone 2"},
 		{nil, 30 * sec, "kill 1, kill 3"},
 		{Exited{1, restart.Outcome{Signal: 9}}, 0, "gone 1"},
 		{Exited{3, restart.Outcome{Signal: 9}}, 0, "gone 3, finished"},
 		{Scale{9}, 0, ""},
 		{Reload{}, 0, ""},
+		{Stop{}, 0, ""},
 	}},
 	{"stop while a restart waits", Policy{}, []step{
 		{Scale{1}, 0, "spawn 0=1"},
 		{died(1, 1), 0, "ended 1 restart=true, gone 1"},
-		{Stop{}, 0, "finished"},
+		{Stop{}, 0, "stopping, finished"},
 	}},
 	{"a hung worker is doubted, aborted, then killed", Policy{BeatTimeout: 30 * sec, AbortGrace: 5 * sec}, []step{
 		{Scale{1}, 0, "spawn 0=1"},
@@ -192,7 +193,7 @@ var stories = []struct {
 	{"who is watched and told to stop has the time of a stop", Policy{BeatTimeout: 30 * sec, StopTimeout: 7 * sec}, []step{
 		{Scale{1}, 0, "spawn 0=1"},
 		{Ready{1}, 0, "allready"},
-		{Stop{}, 0, "stop 1"},
+		{Stop{}, 0, "stopping, stop 1"},
 		{nil, 7 * sec, "kill 1"},
 	}},
 	{"a start without a limit is watched from its first sign of life", Policy{BeatTimeout: 30 * sec}, []step{
@@ -276,7 +277,7 @@ var stories = []struct {
 	}},
 	{"no worker at all", Policy{}, []step{
 		{Scale{0}, 0, "allready"},
-		{Stop{}, 0, "finished"},
+		{Stop{}, 0, "stopping, finished"},
 	}},
 	{"news of the dead changes nothing", Policy{}, []step{
 		{Scale{1}, 0, "spawn 0=1"},

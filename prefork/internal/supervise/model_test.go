@@ -4,6 +4,7 @@
 package supervise
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -94,3 +95,16 @@ func (w *world) tick(m *Machine, now time.Time) {
 
 // half is all the randomness there is here.
 func half() float64 { return 0.5 }
+
+// pick draws one of the live processes, or none.
+func (w *world) pick(t *rapid.T) Inc {
+	var incs []Inc
+	for inc := range w.live {
+		incs = append(incs, inc)
+	}
+	if len(incs) == 0 {
+		return 0
+	}
+	slices.Sort(incs)
+	return rapid.SampledFrom(incs).Draw(t, "process")
+}

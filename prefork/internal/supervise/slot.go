@@ -173,6 +173,7 @@ func (m *Machine) stop(reason string) {
 	}
 	m.stopped = true
 	m.rolls = nil
+	m.do(Stopping{})
 	slots := m.order()
 	for i := len(slots) - 1; i >= 0; i-- {
 		s := slots[i]

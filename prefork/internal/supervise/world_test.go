@@ -58,9 +58,13 @@ func (w *world) on(m *Machine, e Event) {
 	if s, ok := e.(Scale); ok && !w.stopped {
 		w.scale(s.Count)
 	}
-	w.stopped = w.stopped || e == Stop{}
+	stops := !w.stopped && e == Stop{}
+	w.stopped = w.stopped || stops
 	w.learn(e)
 	actions := m.Handle(w.now, e)
+	if said := slices.Index(actions, Action(Stopping{})); stops != (said == 0) {
+		w.t.Fatalf("that nothing will be started is said as number %d of %v", said, actions)
+	}
 	for _, a := range actions {
 		w.apply(a)
 	}
@@ -374,19 +378,6 @@ func (w *world) check() {
 	if want := w.stopped && len(w.live) == 0; w.finished > 1 || (w.finished == 1) != want {
 		w.t.Fatalf("finished %d times with %d processes alive, stopped %v", w.finished, len(w.live), w.stopped)
 	}
-}
-
-// pick draws one of the live processes, or none.
-func (w *world) pick(t *rapid.T) Inc {
-	var incs []Inc
-	for inc := range w.live {
-		incs = append(incs, inc)
-	}
-	if len(incs) == 0 {
-		return 0
-	}
-	slices.Sort(incs)
-	return rapid.SampledFrom(incs).Draw(t, "process")
 }
 
 // die ends one of the live processes.
