@@ -256,6 +256,26 @@ func TestTree_OnlyTheHolderIsScaled(t *testing.T) {
 	<-tr.group.Done()
 }
 
+// TestTree_ScalingWithoutAMasterIsLogged: it waits for its restart, or is done.
+func TestTree_ScalingWithoutAMasterIsLogged(t *testing.T) {
+	service, err := lookup(echoService)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log lines
+	s := &Server{services: []*Service{service}, log: slog.New(slog.NewTextHandler(&log, nil))}
+	tr := &tree{server: s}
+	policy := supervise.Policy{Limit: &restart.Window{}}
+	tr.group = supervise.NewGroup(supervise.New(func(int) supervise.Policy { return policy }, rand.Float64), idle{})
+	for _, name := range []string{"", echoService} {
+		tr.do(command{kind: message.Scale, service: name, delta: 1})
+	}
+	tr.do(command{kind: message.Scale, service: "other", delta: 1})
+	if got := strings.Count(log.String(), "cannot scale now"); got != 2 {
+		t.Errorf("said %d times, want 2:\n%s", got, log.String())
+	}
+}
+
 func TestServer_Commands(t *testing.T) {
 	s := start(t, "children = 1", httpService)
 	if pid, err := Ping(s.dir, "prefork-worker-http-0"); err != nil || pid != s.pid("worker-http-0") {

@@ -98,11 +98,22 @@ func (t *tree) do(c command) {
 		reopenAll(t.group, t.server.out, c.opened)
 	case message.Scale:
 		for slot, service := range t.server.services {
-			if master, ok := t.group.Holder(slot).(*child); ok && (c.service == "" || c.service == service.Name) {
-				master.channel.send(message.Text(message.Scale, strconv.Itoa(c.delta)))
+			if c.service == "" || c.service == service.Name {
+				t.scale(slot, c.delta)
 			}
 		}
 	}
+}
+
+// scale passes the wish for more or fewer workers on. Only a master knows how many
+// there may be; without one the wish is lost, and the log is where that shows.
+func (t *tree) scale(slot, delta int) {
+	master, ok := t.group.Holder(slot).(*child)
+	if !ok {
+		t.server.log.Warn("cannot scale now: the service has no master", "service", t.server.services[slot].Name, "delta", delta)
+		return
+	}
+	master.channel.send(message.Text(message.Scale, strconv.Itoa(delta)))
 }
 
 // settings are those with which a service's next master starts; fresh are those
