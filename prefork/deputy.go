@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/orphan"
 )
 
 // deputy is a worker as the supervisor sees it, which did not start it. While
@@ -20,7 +22,7 @@ type deputy struct {
 // ended tells whether the worker is gone. A zombie is, whoever is to reap it: if
 // that is this process, as PID 1, it leaves alone what has a handle.
 func (d *deputy) ended() bool {
-	return d.process.Signal(noSignal) != nil || zombie(d.process.Pid)
+	return d.process.Signal(noSignal) != nil || orphan.Zombie(d.process.Pid)
 }
 
 // kill ends the worker and all it started.

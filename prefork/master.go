@@ -11,15 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/message"
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/names"
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/restart"
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/supervise"
 	"github.com/seed-cb702d51/tfork-go/tfork"
 )
-
-// maxChildren is where scaling by hand ends.
-const maxChildren = 10_000
 
 // master is the process that supervises the workers of one service, and never
 // serves. Its fields below group belong to the group's goroutine.
@@ -209,7 +207,7 @@ func (m *master) scale(delta int) {
 	if wanted < least {
 		m.log.Warn(needsWorkers, "wanted", wanted, "sockets", least)
 	}
-	count := min(max(wanted, least), maxChildren)
+	count := min(max(wanted, least), config.MaxChildren)
 	m.count.Store(count)
 	m.done = false
 	m.log.Info("workers wanted", "count", count)

@@ -4,7 +4,6 @@
 package prefork
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/prefork/internal/names"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/orphan"
 )
 
 // socketPair returns two connected ends, close-on-exec.
@@ -142,19 +142,11 @@ func membersOfGroup(leader int) (found []int) {
 		if group, err := unix.Getpgid(pid); err != nil || group != leader {
 			continue
 		}
-		if !zombie(pid) {
+		if !orphan.Zombie(pid) {
 			found = append(found, pid)
 		}
 	}
 	return found
-}
-
-// zombie tells whether a process has ended and was not reaped. The state is
-// what follows the name in parentheses, which may itself hold anything.
-func zombie(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	end := bytes.LastIndexByte(stat, ')')
-	return err == nil && end >= 0 && bytes.HasPrefix(stat[end+1:], []byte(" Z"))
 }
 
 // catchSignals connects the signals of a process that was started. It comes

@@ -26,7 +26,6 @@ func applyLimits(config.Settings, int) error         { return errUnsupported }
 func checkIdentity(config.Settings) error            { return errUnsupported }
 func killGroup(int)                                  {}
 func killOwnGroup()                                  {}
-func zombie(int) bool                                { return false }
 func killCgroup(*os.File) bool                       { return false }
 func cgroupPopulated(*os.File) bool                  { return false }
 func catchSignals(string) caught                     { return caught{} }

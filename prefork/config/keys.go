@@ -36,9 +36,11 @@ type limit struct {
 	name string
 }
 
+// MaxChildren is how many workers a service may have.
+const MaxChildren = 10_000
+
 // The widest sensible values: more is a slip of the pen.
 const (
-	maxChildren = 10_000
 	maxDuration = float64(30 * 24 * time.Hour)
 	maxCPU      = 1 << 16
 )
@@ -56,7 +58,7 @@ func keys() []key {
 
 		{"listen", serviceOnly, 0, 0, func(_ *Config, s *Settings) any { return &s.Listen }},
 		{"reuse-port", anywhere, 0, 0, func(_ *Config, s *Settings) any { return &s.ReusePort }},
-		{"children", anywhere, 0, maxChildren, func(_ *Config, s *Settings) any { return &s.Children }},
+		{"children", anywhere, 0, MaxChildren, func(_ *Config, s *Settings) any { return &s.Children }},
 		{"backoff-increment", anywhere, 0, maxDuration, func(_ *Config, s *Settings) any { return &s.BackoffIncrement }},
 		{"maximum-backoff", anywhere, 0, maxDuration, func(_ *Config, s *Settings) any { return &s.MaximumBackoff }},
 		{"backoff-jitter", anywhere, 0, 1, func(_ *Config, s *Settings) any { return &s.BackoffJitter }},

@@ -25,6 +25,10 @@ func Run(ctx context.Context, keep func(pid int) bool, report func(Reaped)) erro
 	return run(ctx, keep, report)
 }
 
+// Zombie tells whether a process, whoever's child it is, has ended and was not
+// reaped.
+func Zombie(pid int) bool { return isZombie(pid) }
+
 // Needed tells whether orphans come to this process: it is PID 1 or a child
 // subreaper.
 func Needed() bool { return needed() }

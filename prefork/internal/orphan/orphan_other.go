@@ -16,3 +16,5 @@ func run(context.Context, func(int) bool, func(Reaped)) error {
 }
 
 func needed() bool { return false }
+
+func isZombie(int) bool { return false }
