@@ -53,6 +53,7 @@ const (
 type proc struct {
 	inc     Inc
 	slot    *slot
+	policy  Policy // with which it was started; the slot's is its holder's
 	phase   phase
 	started time.Time
 	// by is when the current phase must have ended; zero is never.
@@ -92,8 +93,8 @@ type Machine struct {
 }
 
 // New returns a machine without slots; [Scale] starts it. policy is asked when
-// a slot is made and again when a reload has taken it over; random gives
-// numbers in [0,1) for jitter.
+// a slot is made and again when a reload begins; random gives numbers in [0,1)
+// for jitter.
 func New(policy func(slot int) Policy, random func() float64) *Machine {
 	return &Machine{policy: policy, random: random, slots: map[int]*slot{}, procs: map[Inc]*proc{}}
 }

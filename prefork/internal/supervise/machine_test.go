@@ -329,6 +329,37 @@ func TestMachine_APauseAbortsNobody(t *testing.T) {
 	}
 }
 
+// TestMachine_ReloadWatchesByTheNewPolicy: the new processes give their signs of
+// life as the new policy says, also while they wait for each other.
+func TestMachine_ReloadWatchesByTheNewPolicy(t *testing.T) {
+	p := Policy{Limit: &restart.Window{}, BeatTimeout: 3 * sec, AbortGrace: sec, StopTimeout: 5 * sec}
+	m := New(func(int) Policy { return p }, half)
+	now := time.Unix(1000, 0)
+	for _, e := range []Event{Scale{2}, Ready{1}, Ready{2}} {
+		m.Handle(now, e)
+	}
+	p.BeatTimeout, p.StopTimeout = 60*sec, 50*sec
+	for _, e := range []Event{Reload{}, Ready{3}, Beat{3}} {
+		m.Handle(now, e)
+	}
+	now = now.Add(30 * sec)
+	m.Handle(now, Beat{1})
+	m.Handle(now, Beat{2})
+	if got := script(m.Handle(now, Tick{})); got != "" {
+		t.Errorf("while one waits for the other: %s", got)
+	}
+	m.Handle(now, Ready{4})
+	// Those that are told to leave have the time that they were started with.
+	if at, _ := m.Deadline(); at.Sub(now) != 5*sec {
+		t.Errorf("the old ones get %v to leave", at.Sub(now))
+	}
+	m.Handle(now, died(1, 0))
+	m.Handle(now, died(2, 0))
+	if at, _ := m.Deadline(); at.Sub(now) != 10*sec { // of process 3, heard of 30 s ago
+		t.Errorf("the next doubt comes after %v", at.Sub(now))
+	}
+}
+
 // TestMachine_ReloadHasThePatienceOfTheNewPolicy: what comes may need longer.
 func TestMachine_ReloadHasThePatienceOfTheNewPolicy(t *testing.T) {
 	p := Policy{Limit: &restart.Window{}, ReplaceTimeout: 10 * time.Second}

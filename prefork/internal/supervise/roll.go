@@ -45,11 +45,11 @@ func (m *Machine) recycle(e Recycle) {
 func (m *Machine) begin(r *roll) {
 	m.rolls = append(m.rolls, r)
 	for _, s := range r.slots {
-		patience := s.policy.ReplaceTimeout
+		policy := s.policy
 		if r.reload {
-			patience = m.policy(s.number).ReplaceTimeout // the new program's
+			policy = m.policy(s.number) // the new program's
 		}
-		s.next = m.spawn(s, patience)
+		s.next = m.spawn(s, policy, policy.ReplaceTimeout)
 	}
 	for _, s := range r.slots {
 		m.do(Spawn{Slot: s.number, Inc: s.next.inc, Replaces: true, Fresh: r.reload})
@@ -86,7 +86,7 @@ func (m *Machine) takeOver(s *slot, r *roll) {
 	s.restartAt, s.down = time.Time{}, false
 	if r.reload {
 		// Another program, another history.
-		s.chain, s.policy = restart.Chain{}, m.policy(s.number)
+		s.chain, s.policy = restart.Chain{}, s.current.policy
 	}
 	m.do(Promote{Slot: s.number, Inc: s.current.inc})
 	if old != nil {

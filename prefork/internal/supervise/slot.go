@@ -54,14 +54,14 @@ func (m *Machine) remove(s *slot) {
 // start starts the process that holds the slot at once.
 func (m *Machine) start(s *slot) {
 	s.restartAt = time.Time{}
-	s.current = m.spawn(s, cmp.Or(s.policy.ReadyTimeout, s.policy.BeginTimeout))
+	s.current = m.spawn(s, s.policy, cmp.Or(s.policy.ReadyTimeout, s.policy.BeginTimeout))
 	m.do(Spawn{Slot: s.number, Inc: s.current.inc})
 }
 
 // spawn makes the record of a new process; the caller says what for.
-func (m *Machine) spawn(s *slot, patience Duration) *proc {
+func (m *Machine) spawn(s *slot, policy Policy, patience Duration) *proc {
 	m.last++
-	p := &proc{inc: m.last, slot: s, started: m.now, by: m.after(patience)}
+	p := &proc{inc: m.last, slot: s, policy: policy, started: m.now, by: m.after(patience)}
 	m.procs[p.inc] = p
 	return p
 }
@@ -139,7 +139,7 @@ func (m *Machine) beat(inc Inc) {
 	if p == nil {
 		return
 	}
-	watched := p.phase == starting && p == p.slot.current && p.slot.policy.ReadyTimeout <= 0
+	watched := p.phase == starting && p == p.slot.current && p.policy.ReadyTimeout <= 0
 	if p.phase == ready || watched {
 		m.heard(p)
 	}
@@ -151,7 +151,7 @@ func (m *Machine) beat(inc Inc) {
 // whole time may have passed for a process that could do nothing; the second part
 // passes while the machine runs, and so do the others.
 func (m *Machine) heard(p *proc) {
-	timeout := p.slot.policy.BeatTimeout
+	timeout := p.policy.BeatTimeout
 	p.rest = timeout / 3
 	p.by = m.after(timeout - p.rest)
 }
@@ -191,7 +191,7 @@ func (m *Machine) tell(p *proc, reason string) {
 	if p.phase >= stopping {
 		return
 	}
-	p.phase, p.by = stopping, m.after(p.slot.policy.StopTimeout)
+	p.phase, p.by = stopping, m.after(p.policy.StopTimeout)
 	m.do(TellStop{Inc: p.inc, Reason: reason})
 }
 
@@ -234,11 +234,11 @@ func (m *Machine) overdue(p *proc) {
 // abort is the first step against a hung process: Go prints all its stacks at
 // SIGABRT. Without a grace there is no such step.
 func (m *Machine) abort(p *proc, reason string) {
-	if p.slot.policy.AbortGrace <= 0 {
+	if p.policy.AbortGrace <= 0 {
 		m.kill(p, reason)
 		return
 	}
-	p.phase, p.by = aborting, m.after(p.slot.policy.AbortGrace)
+	p.phase, p.by = aborting, m.after(p.policy.AbortGrace)
 	m.do(Abort{Inc: p.inc, Reason: reason})
 }
 
