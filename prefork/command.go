@@ -12,12 +12,12 @@ import (
 // What a server can be told, by its own program, by a signal, and through its
 // runtime directory. All of it ends at the model, which owns the processes.
 
-// Stop makes Run end: everything stops, the last service first. It returns at
-// once. A second call does nothing.
+// Stop makes Run end: everything stops, the last service first. It does not wait
+// for that. A second call does nothing.
 func (s *Server) Stop() {
 	s.sayStop.Do(func() {
-		s.manager.Stopping()
-		close(s.stopping)
+		close(s.stopping) // first: a manager that does not listen costs its time
+		s.told(s.manager.Stopping())
 	})
 }
 

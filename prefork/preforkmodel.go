@@ -294,7 +294,7 @@ func (t *tree) reload() {
 		return
 	}
 	s.log.Info("reload begins")
-	s.manager.Reloading()
+	s.told(s.manager.Reloading())
 	if s.options.Reload == nil {
 		t.try(t.config)
 		return
@@ -350,7 +350,7 @@ func (t *tree) rolledBack(reason string) {
 		t.pending.image.close()
 		t.pending = nil
 	}
-	t.server.manager.Ready("the last reload failed: " + reason)
+	t.server.told(t.server.manager.Ready("the last reload failed: " + reason))
 }
 
 // image is a program file that is held open, so that later restarts run the

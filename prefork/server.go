@@ -379,17 +379,3 @@ func (s *Server) row() Process {
 	}
 	return Process{Role: names.Supervisor, Instance: -1, Pid: os.Getpid(), State: state, Started: s.started, Memory: residentMemory()}
 }
-
-// becameReady tells everybody who waits for it. down is how many services have
-// ended for good.
-func (s *Server) becameReady(down int) {
-	s.sayReady.Do(func() { close(s.ready) })
-	status := fmt.Sprintf("%d services are ready", len(s.services))
-	if down > 0 {
-		status = fmt.Sprintf("%d of %s, the others have ended", len(s.services)-down, status)
-	}
-	s.log.Info(status)
-	if err := s.manager.Ready(status); err != nil {
-		s.log.Error("service manager", "error", err)
-	}
-}

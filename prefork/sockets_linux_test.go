@@ -187,11 +187,7 @@ func TestServer_ReusePortOfOneProcess(t *testing.T) {
 
 // TestServer_SocketsOfTheManager: LISTEN_FDS by name, and the states.
 func TestServer_SocketsOfTheManager(t *testing.T) {
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "notify"), Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer manager.Close()
+	manager := testutil.Unixgram(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,8 @@
 // given out once, and their environment is removed, so that no worker mistakes
 // them for its own. States (READY, RELOADING with its time stamp, STOPPING,
 // STATUS) go to NOTIFY_SOCKET, which is removed from the environment too. Where
-// there is no manager, everything here does nothing.
+// there is no manager, everything here does nothing. A manager that does not read
+// costs a second for each state, and then an error: it stops nobody.
 //
 // It is not a client of the manager: it controls no unit.
 //

@@ -17,6 +17,10 @@ func monotonicMicroseconds() int64 {
 	return time.Duration(ts.Nano()).Microseconds()
 }
 
+// patience is how long the manager may take to make room for a message. It reads
+// at once, or it hangs, and then nobody may hang with it.
+const patience = time.Second
+
 // send does what daemon.SdNotify does, without reading the environment again:
 // it was cleared so that workers do not speak for the server.
 func (n *Notifier) send(state string) error {
@@ -28,6 +32,7 @@ func (n *Notifier) send(state string) error {
 		return fmt.Errorf("notify the service manager: %w", err)
 	}
 	defer c.Close()
+	c.SetWriteDeadline(time.Now().Add(patience)) // fails for a closed connection only
 	if _, err := c.Write([]byte(state)); err != nil {
 		return fmt.Errorf("notify the service manager: %w", err)
 	}

@@ -4,14 +4,15 @@
 package systemd
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 )
@@ -19,12 +20,8 @@ import (
 func TestMain(m *testing.M) { testutil.Main(m, nil) }
 
 func TestNotifier_SpeaksTheProtocol(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "notify")
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer manager.Close()
+	manager := testutil.Unixgram(t)
+	path := manager.LocalAddr().String()
 	t.Setenv(notifyKey, path)
 	n := NewNotifier()
 	if _, still := os.LookupEnv(notifyKey); still {
@@ -51,6 +48,23 @@ func TestNotifier_SpeaksTheProtocol(t *testing.T) {
 	manager.Close()
 	if err := n.Stopping(); err == nil {
 		t.Error("a manager that is gone goes unnoticed")
+	}
+}
+
+// TestNotifier_ManagerThatDoesNotRead: its queue is full, and stays so.
+func TestNotifier_ManagerThatDoesNotRead(t *testing.T) {
+	path := testutil.Unixgram(t).LocalAddr().String()
+	testutil.FillQueue(t, path)
+	t.Setenv(notifyKey, path)
+	n, sent := NewNotifier(), make(chan error, 1)
+	go func() { sent <- n.Stopping() }()
+	select {
+	case err := <-sent:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%v, want %v", err, os.ErrDeadlineExceeded)
+		}
+	case <-time.After(testutil.Scaled(30 * time.Second)):
+		t.Error("it waits for the manager")
 	}
 }
 
