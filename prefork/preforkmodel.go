@@ -210,7 +210,11 @@ func (t *tree) Notice(a supervise.Action, p supervise.Process) {
 		}
 		log.Error("service failed", "service", name, "reason", t.failed[name])
 	case supervise.AllReady:
-		t.server.becameReady(a.Down)
+		if t.reloading() {
+			t.server.serves(a.Down) // the manager takes READY for the end of the reload
+		} else {
+			t.server.becameReady(a.Down)
+		}
 	case supervise.AllDown:
 		log.Warn("no service is left")
 		t.server.Stop()
@@ -289,7 +293,7 @@ func (t *tree) masterGone(c *child) {
 // configuration: it may take its time, and nobody waits for it here.
 func (t *tree) reload() {
 	s := t.server
-	if t.reading || t.pending != nil {
+	if t.reloading() {
 		s.log.Warn("a reload is running already")
 		return
 	}
@@ -319,6 +323,9 @@ func (t *tree) reload() {
 	}()
 }
 
+// reloading tells whether a reload has begun and not ended.
+func (t *tree) reloading() bool { return t.reading || t.pending != nil }
+
 // try replaces all masters by those of the program on disk, with this
 // configuration.
 func (t *tree) try(c *config.Config) {
@@ -342,15 +349,14 @@ func (t *tree) rolledOut() {
 	t.server.becameReady(0)
 }
 
-// rolledBack forgets what was tried. The service manager must hear of the end
-// of a reload either way.
+// rolledBack forgets what was tried.
 func (t *tree) rolledBack(reason string) {
 	t.server.log.Error("reload failed: the old processes stay", "reason", reason)
 	if t.pending != nil {
 		t.pending.image.close()
 		t.pending = nil
 	}
-	t.server.told(t.server.manager.Ready("the last reload failed: " + reason))
+	t.server.reloadFailed(reason)
 }
 
 // image is a program file that is held open, so that later restarts run the
