@@ -6,6 +6,7 @@ package systemd
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -30,7 +31,7 @@ func NewNotifier() *Notifier {
 
 // Ready says that the server serves, at its start and after a reload.
 func (n *Notifier) Ready(status string) error {
-	return n.send(daemon.SdNotifyReady + "\nSTATUS=" + status + "\nMAINPID=" + fmt.Sprint(os.Getpid()))
+	return n.send(daemon.SdNotifyReady + "\n" + statusLine(status) + "\nMAINPID=" + fmt.Sprint(os.Getpid()))
 }
 
 // Reloading says that a reload began. [Notifier.Ready] ends it.
@@ -43,4 +44,14 @@ func (n *Notifier) Reloading() error {
 func (n *Notifier) Stopping() error { return n.send(daemon.SdNotifyStopping) }
 
 // Status is a line of text for a person.
-func (n *Notifier) Status(text string) error { return n.send("STATUS=" + text) }
+func (n *Notifier) Status(text string) error { return n.send(statusLine(text)) }
+
+// maxStatus keeps a message below the 4096 bytes that the manager reads.
+const maxStatus = 2000
+
+// statusLine makes one line of a text: what follows a line's end would be the
+// next assignment, and what is too long or no UTF-8 is lost as a whole.
+func statusLine(text string) string {
+	text = strings.ReplaceAll(text, "\n", "; ")
+	return "STATUS=" + strings.ToValidUTF8(text[:min(len(text), maxStatus)], "")
+}

@@ -35,11 +35,14 @@ func TestNotifier_SpeaksTheProtocol(t *testing.T) {
 		{n.Reloading, `RELOADING=1\nMONOTONIC_USEC=[1-9]\d*`},
 		{n.Stopping, "STOPPING=1"},
 		{func() error { return n.Status("busy") }, "STATUS=busy"},
+		{func() error { return n.Status("one\nREADY=1") }, "STATUS=one; READY=1"},
+		{func() error { return n.Ready("one\ntwo") }, `READY=1\nSTATUS=one; two\nMAINPID=\d+`},
+		{func() error { return n.Status("x" + strings.Repeat("é", 5000)) }, "STATUS=xé{999}"},
 	} {
 		if err := step.send(); err != nil {
 			t.Fatal(err)
 		}
-		b := make([]byte, 1000)
+		b := make([]byte, 5000)
 		k, err := manager.Read(b)
 		if err != nil || !regexp.MustCompile("^"+step.want+"$").Match(b[:k]) {
 			t.Errorf("got %q, %v; want %s", b[:k], err, step.want)
