@@ -62,10 +62,10 @@ func (s *Server) command(c command) {
 	}
 }
 
-// obeyFor obeys the commands for a model that does not, until done is closed:
+// obeyFor obeys the commands for a model that does not, until it has returned:
 // somebody must, or the one that gives them would wait for ever, and with it
 // everybody who wants to stop the server.
-func (s *Server) obeyFor(done <-chan struct{}) {
+func (s *Server) obeyFor() {
 	stopping := s.stopping
 	for {
 		select {
@@ -73,12 +73,15 @@ func (s *Server) obeyFor(done <-chan struct{}) {
 			stopping = nil
 			s.closeSockets()
 		case c := <-s.commands:
-			if c.kind == message.Reopen {
+			switch c.kind {
+			case message.Ping:
+				close(c.obeyed)
+			case message.Reopen:
 				s.here.reopen()
-			} else {
+			default:
 				s.log.Warn("this model can neither reload nor scale", "model", s.config.Model)
 			}
-		case <-done:
+		case <-s.over:
 			return
 		}
 	}

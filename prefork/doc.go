@@ -91,6 +91,23 @@
 // Masters and workers lead process groups of their own: Ctrl-C on a terminal
 // reaches the supervisor only.
 //
+// # Service manager
+//
+// Below systemd the supervisor takes the sockets passed to it ("systemd:NAME" in
+// the configuration), says when it is ready, reloads and stops, and feeds the
+// watchdog as long as it looks after its processes. HUP means the logs, so a
+// reload needs its line:
+//
+//	[Service]
+//	Type=notify-reload
+//	ReloadSignal=SIGUSR2
+//	WatchdogSec=30
+//	KillMode=mixed
+//	ExecStart=/usr/bin/server
+//
+// TimeoutStopSec must be above the stop-timeout of the services. With
+// Type=notify, without a ReloadSignal: ExecReload=kill -USR2 $MAINPID.
+//
 // # Outcomes
 //
 //	hung worker                 SIGABRT, its stack in the log, AbortGrace later

@@ -4,7 +4,9 @@
 package prefork
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -66,7 +68,7 @@ func manage(t *testing.T, o Options, env ...string) *managed {
 	}
 	st := config.Default()
 	st.Children, st.BackoffIncrement = 1, 0
-	o.Services, o.Config = []string{lateService}, config.Config{Defaults: &st, RuntimeDir: filepath.Join(t.TempDir(), "run")}
+	o.Services, o.Config.Defaults, o.Config.RuntimeDir = []string{lateService}, &st, filepath.Join(t.TempDir(), "run")
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -126,4 +128,63 @@ func TestServer_ReadyInTheMiddleOfAReload(t *testing.T) {
 	<-m.Ready()
 	answer <- errors.New("it is broken")
 	m.said("READY=1\nSTATUS=the last reload failed: configuration: it is broken")
+}
+
+// stuck is a log whose writer gets stuck at the begin of a reload.
+type stuck struct {
+	slog.Handler
+	reached, release chan struct{}
+}
+
+func (h stuck) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h stuck) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "reload begins" {
+		close(h.reached)
+		<-h.release
+	}
+	return nil
+}
+
+// TestServer_Watchdog hears of a supervisor that lives, whatever its services do,
+// and of none that is stuck.
+func TestServer_Watchdog(t *testing.T) {
+	log := stuck{slog.DiscardHandler, make(chan struct{}), make(chan struct{})}
+	const interval = 100 * time.Millisecond
+	m := manage(t, Options{
+		Logger: slog.New(log),
+		Reload: func() (config.Config, error) { return config.Config{}, errors.New("it is broken") },
+	}, "WATCHDOG_USEC=100000")
+	for range 3 {
+		m.said("WATCHDOG=1")
+	}
+	m.Reload()
+	<-log.reached
+	silent := testutil.PollFor(patience, func() bool {
+		m.manager.SetReadDeadline(time.Now().Add(5 * interval))
+		_, err := m.manager.Read(make([]byte, 1000))
+		return errors.Is(err, os.ErrDeadlineExceeded)
+	})
+	close(log.release)
+	if !silent {
+		t.Error("a supervisor that is stuck feeds the watchdog")
+	}
+	m.open()
+	<-m.Ready()
+	testutil.Poll(t, patience, "it beats again", func() bool {
+		m.manager.SetReadDeadline(time.Now().Add(interval))
+		b := make([]byte, 1000)
+		n, _ := m.manager.Read(b)
+		return string(b[:n]) == "WATCHDOG=1"
+	})
+}
+
+// TestServer_Watchdog_OfOtherModels: the process lives, if nothing else.
+func TestServer_Watchdog_OfOtherModels(t *testing.T) {
+	m := manage(t, Options{Config: config.Config{Model: "single"}}, "WATCHDOG_USEC=100000")
+	for range 3 {
+		m.said("WATCHDOG=1")
+	}
+	m.open()
+	<-m.Ready()
 }

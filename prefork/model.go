@@ -31,9 +31,8 @@ type Model interface {
 func (s *Server) runModel() error {
 	defer s.Stop()
 	if _, obeys := s.model.(preforkModel); !obeys {
-		done := make(chan struct{})
-		defer close(done)
-		go s.obeyFor(done)
+		defer close(s.over)
+		go s.obeyFor()
 	}
 	return s.model.Run(s)
 }

@@ -33,6 +33,7 @@ func (preforkModel) Run(s *Server) error {
 	}
 	go t.obey()
 	t.group.Run(len(s.services))
+	close(s.over)
 	t.sweeps.Wait()
 	t.image.close()
 	if t.pending != nil {
@@ -92,6 +93,8 @@ func (t *tree) obey() {
 // do obeys one command, in the group's goroutine.
 func (t *tree) do(c command) {
 	switch c.kind {
+	case message.Ping:
+		close(c.obeyed)
 	case message.Reload:
 		t.reload()
 	case message.Reopen:

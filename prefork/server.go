@@ -56,6 +56,7 @@ type Server struct {
 	out      *logOutput
 	log      *slog.Logger
 	manager  *systemd.Notifier
+	watchdog time.Duration // 0: the manager has none
 	started  time.Time
 
 	ready     chan struct{}
@@ -65,6 +66,7 @@ type Server struct {
 	killed    chan struct{} // closed when it is to stop at once
 	sayKill   sync.Once
 	commands  chan command
+	over      chan struct{} // closed when the model obeys no more
 	runCalled bool
 	here      residents
 }
@@ -74,7 +76,8 @@ type command struct {
 	kind    message.Kind
 	service string
 	delta   int
-	opened  bool // Reopen: the supervisor has the new log
+	opened  bool            // Reopen: the supervisor has the new log
+	obeyed  chan<- struct{} // Ping: closed then
 }
 
 // New checks everything, takes the runtime directory and opens the sockets; it
@@ -87,7 +90,7 @@ func New(o Options) (s *Server, err error) {
 	s = &Server{
 		options: o, config: o.Config, started: time.Now(), sockets: map[string][]*socket{}, addrs: map[string][]net.Addr{},
 		ready: make(chan struct{}), stopping: make(chan struct{}), killed: make(chan struct{}),
-		commands: make(chan command, 16),
+		commands: make(chan command, 16), over: make(chan struct{}),
 	}
 	made := s
 	defer func() {
@@ -113,7 +116,7 @@ func New(o Options) (s *Server, err error) {
 	if err := s.openDir(); err != nil {
 		return nil, err
 	}
-	s.manager = systemd.NewNotifier()
+	s.meetManager()
 	if err := s.openSockets(); err != nil {
 		return nil, err
 	}
@@ -264,6 +267,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer stopNames()
 	defer context.AfterFunc(ctx, func() { s.Stop() })()
+	defer s.beats()()
 	s.log.Info("server starts", "runtime-dir", s.dir.Path(), "services", len(s.services))
 	err = s.runModel()
 	stopNames()

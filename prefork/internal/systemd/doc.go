@@ -7,7 +7,8 @@
 // Promise: sockets that the manager passed (LISTEN_FDS, with their names) are
 // given out once, and their environment is removed, so that no worker mistakes
 // them for its own. States (READY, RELOADING with its time stamp, STOPPING,
-// STATUS) go to NOTIFY_SOCKET, which is removed from the environment too. Where
+// STATUS, WATCHDOG) go to NOTIFY_SOCKET, which is removed from the environment
+// too, as WATCHDOG_USEC and WATCHDOG_PID are. Where
 // there is no manager, everything here does nothing. A manager that does not read
 // costs a second for each state, and then an error: it stops nobody.
 //
@@ -17,6 +18,6 @@
 //
 // Descriptors: [Sockets] gives the passed ones away.
 //
-// Concurrency: [Sockets] and [NewNotifier] belong at the start of the
+// Concurrency: [Sockets], [NewNotifier] and [Watchdog] belong at the start of the
 // supervisor; a [Notifier] may be used by many goroutines at once.
 package systemd

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -45,6 +46,13 @@ func (n *Notifier) Stopping() error { return n.send(daemon.SdNotifyStopping) }
 
 // Status is a line of text for a person.
 func (n *Notifier) Status(text string) error { return n.send(statusLine(text)) }
+
+// Watchdog takes the manager's watchdog out of the environment. The manager ends a
+// server that does not [Notifier.Beat] for so long; 0 is as long as it likes.
+func Watchdog() (time.Duration, error) { return daemon.SdWatchdogEnabled(true) }
+
+// Beat says that the server lives.
+func (n *Notifier) Beat() error { return n.send(daemon.SdNotifyWatchdog) }
 
 // maxStatus keeps a message below the 4096 bytes that the manager reads.
 const maxStatus = 2000

@@ -34,6 +34,7 @@ func TestNotifier_SpeaksTheProtocol(t *testing.T) {
 		{func() error { return n.Ready("2 services") }, fmt.Sprintf("READY=1\nSTATUS=2 services\nMAINPID=%d", os.Getpid())},
 		{n.Reloading, `RELOADING=1\nMONOTONIC_USEC=[1-9]\d*`},
 		{n.Stopping, "STOPPING=1"},
+		{n.Beat, "WATCHDOG=1"},
 		{func() error { return n.Status("busy") }, "STATUS=busy"},
 		{func() error { return n.Status("one\nREADY=1") }, "STATUS=one; READY=1"},
 		{func() error { return n.Ready("one\ntwo") }, `READY=1\nSTATUS=one; two\nMAINPID=\d+`},
@@ -76,6 +77,35 @@ func TestNotifier_WithoutAManager(t *testing.T) {
 	n := NewNotifier()
 	if err := n.Ready(""); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestWatchdog_OfWhom: of this process, or of whoever is started; and no worker
+// finds it.
+func TestWatchdog_OfWhom(t *testing.T) {
+	own := fmt.Sprint(os.Getpid())
+	for _, tt := range []struct {
+		microseconds, pid string
+		want              time.Duration
+		fails             bool
+	}{
+		{"", "", 0, false},
+		{"3000000", "", 3 * time.Second, false},
+		{"3000000", own, 3 * time.Second, false},
+		{"3000000", "1", 0, false},
+		{"soon", own, 0, true},
+	} {
+		t.Setenv("WATCHDOG_USEC", tt.microseconds)
+		t.Setenv("WATCHDOG_PID", tt.pid)
+		got, err := Watchdog()
+		if got != tt.want || err != nil != tt.fails {
+			t.Errorf("%q of %q: %v, %v; want %v", tt.microseconds, tt.pid, got, err, tt.want)
+		}
+		for _, key := range []string{"WATCHDOG_USEC", "WATCHDOG_PID"} {
+			if _, still := os.LookupEnv(key); still {
+				t.Errorf("%s is still there", key)
+			}
+		}
 	}
 }
 
