@@ -91,12 +91,14 @@ func checkIdentity(st config.Settings) error {
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
-	if unix.Capget(&header, &data[0]) != nil {
+	if os.Geteuid() == 0 && unix.Capget(&header, &data[0]) != nil {
 		return nil // a sandbox does not let it tell: the workers will
 	}
-	const both = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
-	if data[0].Effective&both != both {
-		return fmt.Errorf("user = %q, group = %q: %w: only root, or who has CAP_SETUID and CAP_SETGID, can start workers of another user", st.User, st.Group, os.ErrPermission)
+	// Of another user than root, a change of user leaves a worker its capabilities,
+	// and with them the way back.
+	const all = 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID | 1<<unix.CAP_KILL // to end a hung one
+	if os.Geteuid() != 0 || data[0].Effective&all != all {
+		return fmt.Errorf("user = %q, group = %q: %w: start the server as root, with CAP_SETUID, CAP_SETGID and CAP_KILL, or leave both out", st.User, st.Group, os.ErrPermission)
 	}
 	return nil
 }

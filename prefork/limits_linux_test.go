@@ -5,10 +5,12 @@ package prefork
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
+	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
 
 // TestServer_LimitsOfWorkers: as root, those limits are set that the worker's
@@ -79,6 +82,68 @@ func TestServer_AnotherUserWithoutTheRight(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "CAP_SETUID") {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// newForAnother is a process that calls New for workers of another user, and
+// prints the error. With an argument it gives CAP_KILL up before.
+var newForAnother = testutil.Helper("prefork: New for another user", func(args []string) int {
+	runtime.LockOSThread() // capabilities are a thread's
+	if len(args) > 0 {
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var data [2]unix.CapUserData
+		err := unix.Capget(&header, &data[0])
+		data[0].Effective &^= 1 << unix.CAP_KILL
+		if err == nil {
+			err = unix.Capset(&header, &data[0])
+		}
+		if err != nil {
+			fmt.Println(err)
+			return 1
+		}
+	}
+	st := config.Default()
+	st.User = "65533"
+	s, err := New(Options{Services: []string{httpService}, Config: config.Config{Defaults: &st}})
+	if err == nil {
+		s.Close()
+	}
+	fmt.Println(err)
+	return 0
+})
+
+// TestNew_AnotherUserWithTooFewRights: one whose workers could go back to their
+// old rights, and one who could not end them, are refused too.
+func TestNew_AnotherUserWithTooFewRights(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
+	rights := []uintptr{unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL}
+	for _, right := range rights {
+		if os.Getuid() != 0 || !capable(t, uint(right)) {
+			t.Skip("needs root with its capabilities")
+		}
+	}
+	for _, tt := range []struct {
+		name, refused string
+		args          []string
+		sys           *syscall.SysProcAttr
+	}{
+		{"root", "<nil>", nil, nil},
+		{"root without CAP_KILL", "permission denied: start the server as root", []string{"drop"}, nil},
+		{"capabilities alone", "permission denied: start the server as root", nil, &syscall.SysProcAttr{
+			Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, AmbientCaps: rights,
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := exec.Command(testutil.ExeForAnyUser, tt.args...)
+			cmd.Dir, cmd.Env, cmd.SysProcAttr = "/", testutil.HelperEnv(newForAnother), tt.sys
+			out, err := cmd.CombinedOutput()
+			if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) {
+				t.Skipf("no ambient capabilities: %v", err)
+			}
+			if err != nil || !strings.Contains(string(out), tt.refused) {
+				t.Errorf("%v: %s; want %s", err, out, tt.refused)
+			}
+		})
 	}
 }
 

@@ -98,6 +98,7 @@ type Settings struct {
 	// supplementary groups. A worker changes to them last, when its limits are
 	// set: a negative Nice and a limit above the present one need privileges.
 	// A master that serves by itself does the same; others stay who they are.
+	// The server must be root's, with CAP_SETUID, CAP_SETGID and CAP_KILL.
 	User, Group string
 	// Nice is the priority of the workers, -20 to 19.
 	Nice int
