@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -72,6 +73,37 @@ func eachThread(f func(tid int) error) error {
 			if err := f(tid); err != nil && !errors.Is(err, unix.ESRCH) {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// checkLimits refuses what a worker could only say in its log, again and again.
+func checkLimits(st config.Settings) error {
+	if err := checkIdentity(st); err != nil || len(st.CPUs) == 0 {
+		return err
+	}
+	result := make(chan error)
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with this goroutine
+		result <- tryCPUs(st.CPUs)
+	}()
+	return <-result
+}
+
+// tryCPUs pins the calling thread to one CPU after the other: a number may be
+// missing in the machine or in the process's cpuset, and only a trial tells.
+func tryCPUs(cpus []int) error {
+	var before unix.CPUSet
+	if unix.SchedGetaffinity(0, &before) != nil {
+		return nil // a sandbox does not let it try: the workers will
+	}
+	defer unix.SchedSetaffinity(0, &before) // the first thread does not end
+	for _, cpu := range cpus {
+		var set unix.CPUSet
+		set.Set(cpu)
+		if err := unix.SchedSetaffinity(0, &set); err == unix.EINVAL {
+			return fmt.Errorf("cpus: %d: there is no such CPU for this process: see Cpus_allowed_list in /proc/self/status", cpu)
 		}
 	}
 	return nil

@@ -147,6 +147,22 @@ func TestNew_AnotherUserWithTooFewRights(t *testing.T) {
 	}
 }
 
+// TestNew_CPUThatIsNotThere is refused, also beside one that is.
+func TestNew_CPUThatIsNotThere(t *testing.T) {
+	testutil.NeedPeerCredentials(t)
+	for missing, cpus := range map[string][]int{"": {ownCPU()}, "cpus: 1023": {ownCPU(), 1023}, "cpus: 60000": {60000}} {
+		st := config.Default()
+		st.CPUs = cpus
+		s, err := New(Options{Services: []string{httpService}, Config: config.Config{Defaults: &st}})
+		if err == nil {
+			s.Close()
+		}
+		if (err == nil) != (missing == "") || err != nil && !strings.Contains(err.Error(), missing) {
+			t.Errorf("%v: %v; want %q", cpus, err, missing)
+		}
+	}
+}
+
 // capable tells whether this process has a capability.
 func capable(t *testing.T, capability uint) bool {
 	t.Helper()

@@ -43,8 +43,13 @@ func (w *worker) lifetime() lifetime {
 }
 
 // recycle asks for a replacement when a limit is reached, and goes on asking
-// until the process ends. The worker serves until its successor is ready.
+// until the process ends. The worker serves until its successor is ready. Each of
+// those would reach a memory limit below its own size at once, and nothing else
+// would tell why.
 func (w *worker) recycle(l lifetime, served <-chan struct{}) {
+	if memory := residentMemory(); l.memory > 0 && memory >= l.memory {
+		w.log.Warn("max-memory is below the size of a worker that has served nobody", "bytes", memory, "limit", l.memory)
+	}
 	reason := w.reached(l, served)
 	again := time.NewTicker(askAgain)
 	defer again.Stop()

@@ -14,6 +14,13 @@ import (
 	"github.com/seed-cb702d51/tfork-go/prefork/config"
 )
 
+// TestServer_MemoryLimitBelowAWorkersOwnSize is told: workers come and go for no
+// other reason.
+func TestServer_MemoryLimitBelowAWorkersOwnSize(t *testing.T) {
+	s := start(t, "children = 1\nmax-memory = \"1MiB\"", httpService)
+	s.logged("level=WARN", "max-memory is below the size", "limit=1048576", "role=worker")
+}
+
 // TestServer_Recycling: a worker that has reached a limit is replaced, its
 // successor is ready before it is told to leave, and no request fails.
 func TestServer_Recycling(t *testing.T) {

@@ -146,8 +146,8 @@ func (s *Server) chooseServices() error {
 }
 
 // checkServices refuses settings for services that do not exist, which are a slip
-// of the pen, and users and groups that do not: a worker could only say so in its
-// log, again and again. At a reload the sockets stay, and with reuse-port each
+// of the pen, and users, groups and CPUs that do not: a worker could only say so in
+// its log, again and again. At a reload the sockets stay, and with reuse-port each
 // needs its worker.
 func (s *Server) checkServices(c *config.Config) error {
 	for name := range c.Services {
@@ -157,7 +157,7 @@ func (s *Server) checkServices(c *config.Config) error {
 	}
 	for _, service := range s.services {
 		st := settingsOf(c, service)
-		if err := checkIdentity(st); err != nil {
+		if err := checkLimits(st); err != nil {
 			return fmt.Errorf("configuration: service.%s: %w", service.Name, err)
 		}
 		if least := ownSockets(s.sockets[service.Name]); 0 < st.Children && st.Children < least {

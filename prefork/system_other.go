@@ -23,7 +23,7 @@ func setReusePort(syscall.RawConn) error             { return errUnsupported }
 func setComm(string)                                 {}
 func residentMemory() uint64                         { return 0 }
 func applyLimits(config.Settings, int) error         { return errUnsupported }
-func checkIdentity(config.Settings) error            { return errUnsupported }
+func checkLimits(config.Settings) error              { return errUnsupported }
 func killGroup(int)                                  {}
 func killOwnGroup()                                  {}
 func killCgroup(*os.File) bool                       { return false }
