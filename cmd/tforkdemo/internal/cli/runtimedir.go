@@ -68,8 +68,8 @@ func findRuntimeDir() (string, error) {
 	return "", errors.New("more than one server: choose with --runtime-dir\n  " + strings.Join(found, "\n  "))
 }
 
-// lives tells whether a server lives on dir. Only a directory that is closed to
-// others is looked at: in one of another user anything could answer.
+// lives tells whether a server lives on dir. Only a directory of our own that is
+// closed to others is looked at: in one of another user anything could answer.
 func lives(dir string) bool {
 	if !closed(dir) {
 		return false
@@ -78,8 +78,9 @@ func lives(dir string) bool {
 	return err == nil && len(table) > 0
 }
 
-// closed tells whether dir is a directory that is closed to others, no link.
+// closed tells whether dir is a directory of our own that is closed to others, no
+// link. Root may look into every directory, so its mode alone says nothing.
 func closed(dir string) bool {
 	info, err := os.Lstat(dir)
-	return err == nil && info.IsDir() && info.Mode().Perm()&0o077 == 0
+	return err == nil && info.IsDir() && info.Mode().Perm()&0o077 == 0 && ours(info)
 }

@@ -5,8 +5,10 @@ package cli
 
 import (
 	"io"
+	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +44,12 @@ func inForeground() bool {
 		group, err := unix.IoctlGetInt(fd, unix.TIOCGPGRP) // of our own terminal only
 		return err == nil && group == unix.Getpgrp()
 	})
+}
+
+// ours tells whether a file belongs to our user.
+func ours(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
 }
 
 // kernel names the running kernel.
