@@ -36,8 +36,8 @@ type Options struct {
 	// Strategy is how tfork starts masters and workers.
 	Strategy tfork.Strategy
 	// Reload, if set, gives the configuration at a reload. Sockets, the runtime
-	// directory, the model and the list of services stay as they are. It is
-	// called by a goroutine of its own, one reload after the other.
+	// directory, the log file, the model and the list of services stay as they
+	// are. It is called by a goroutine of its own, one reload after the other.
 	Reload func() (config.Config, error)
 }
 
@@ -85,7 +85,8 @@ type command struct {
 // taken, and its environment is cleared, so workers do not inherit it.
 //
 // Errors: an unknown service or model, a configuration error (see package
-// config), [ErrInUse], and those of the system. Everything is undone then.
+// config), [ErrInUse], and those of the system. Everything is undone then, but
+// what the service manager passed is spent if it was a socket that failed.
 func New(o Options) (s *Server, err error) {
 	s = &Server{
 		options: o, config: o.Config, started: time.Now(), sockets: map[string][]*socket{}, addrs: map[string][]net.Addr{},

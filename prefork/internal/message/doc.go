@@ -14,7 +14,8 @@
 //	4  4 bytes  length of the body, big-endian
 //	8  ...      body: nothing, text or JSON, as the kind says
 //
-// It is not a way to pass descriptors: those are inherited.
+// It passes no descriptors: most are inherited. The log file of a Reopen comes
+// along with its first byte, which is between prefork and its socket.
 //
 // Kernel needs: none.
 //

@@ -19,7 +19,7 @@ type Kind byte
 // From a process to the one that supervises it.
 const (
 	Ready   Kind = 1 // it can serve; the body is empty
-	Beat    Kind = 2 // it lives; body: JSON, see prefork
+	Beat    Kind = 2 // it lives; the body is empty
 	Recycle Kind = 3 // it wants a successor; the body is the reason
 	Born    Kind = 4 // a master has started a worker; decimal pid
 	Failed  Kind = 5 // a master gives up; the body is the reason
