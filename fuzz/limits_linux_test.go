@@ -112,9 +112,9 @@ var fewProcesses = testutil.Helper("few processes", func(args []string) int {
 	tfork.CloseIdle()
 	stride := 1
 	if os.Getenv(longKey) == "" {
-		stride = 3 // most values hit the waiter's threads, one like the other
+		stride = 6 // most values hit the waiter's threads, one like the other
 	}
-	return underLimits(w, limits{unix.RLIMIT_NPROC, upTo(uint64(testutil.Threads(os.Getpid())), 18, stride), unix.EAGAIN, attempt, ""})
+	return underLimits(w, limits{unix.RLIMIT_NPROC, upTo(uint64(testutil.Threads(os.Getpid())), 42, stride), unix.EAGAIN, attempt, ""})
 })
 
 // TestFault_FewProcesses: RLIMIT_NPROC, which root does not feel.

@@ -57,7 +57,8 @@
 //  3. It asks the kernel to stamp each message with the sender's process and
 //     user, closes what it has inherited, lets the Go runtime open its network
 //     poller while there is room (later that would end the process if there is
-//     none), and takes its name.
+//     none), and takes its name. For the same reason it makes all its threads
+//     now.
 //  4. It takes down what the kernel says about the caller: ids, groups,
 //     capabilities, filters, limits and so on (the table below).
 //  5. It catches, and drops, every signal that can be caught, except those
@@ -68,7 +69,7 @@
 //     (unshare(CLONE_FS)); the other threads go to "/".
 //  7. It says "ready".
 //  8. A thread receives one request. If no other thread is left to receive,
-//     another one is made, up to eight.
+//     another one takes over, of up to eight.
 //  9. A stamp of another process (where the kernel stamps with threads, of
 //     none of the caller's), or a message that makes no sense, ends the waiter
 //     with 122. Nothing is known about the other end then.
@@ -165,7 +166,11 @@
 //
 // # What it costs
 //
-// A waiter has 1.5 MiB of private memory, and 1 KiB for each worker; the
-// caller's size does not matter. It has one thread for each start that goes on
-// at the same time, up to eight, one that waits, and the Go runtime's own.
+// A waiter has 2 MiB of private memory, and 1 KiB for each worker; the caller's
+// size does not matter. It has some 27 threads, a dedicated one 14, of which
+// nearly all sleep: up to eight start workers at the same time (in a dedicated
+// one two), one waits for them, and the others are for the Go runtime. They are
+// made before "ready", because a lack of tasks (pids.max, RLIMIT_NPROC) fails a
+// start then; later the runtime, which can do without none that it wants, would
+// end the waiter, and all statuses would be lost.
 package waiter

@@ -25,7 +25,7 @@ type rawWaiter struct {
 
 func startRaw(t testing.TB) *rawWaiter {
 	t.Helper()
-	proc, ours, err := startWaiter()
+	proc, ours, err := startWaiter(maxThreads)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,19 +25,15 @@ const waiterFD = 3
 var waiterEnv = []string{
 	// It opens no cgroup files to find its CPU limit,
 	"GODEBUG=containermaxprocs=0,updatemaxprocs=0",
-	// has room for all threads at the same time: one that starts a worker keeps
-	// its share until execve is through, and one that comes back from a system
-	// call would wait for a share for up to 10 ms,
-	"GOMAXPROCS=10",
 	// and does not hide a race that is found in it: its standard error is
 	// /dev/null.
 	"GORACE=halt_on_error=1 atexit_sleep_ms=0",
 }
 
 // launch starts a waiter. It does not wait for it: a request that is sent at
-// once is served as soon as the waiter can.
-func launch() (*conn, error) {
-	proc, ours, err := startWaiter()
+// once is served as soon as the waiter can. So many of its threads start workers.
+func launch(threads int) (*conn, error) {
+	proc, ours, err := startWaiter(threads)
 	if err != nil {
 		return nil, fmt.Errorf("start of a waiter: %w", err)
 	}
@@ -56,7 +52,7 @@ func launch() (*conn, error) {
 }
 
 // startWaiter starts the process, and returns our end of its socket.
-func startWaiter() (*os.Process, *os.File, error) {
+func startWaiter(threads int) (*os.Process, *os.File, error) {
 	if err := sys.OpenPoller(); err != nil {
 		return nil, nil, err
 	}
@@ -84,7 +80,7 @@ func startWaiter() (*os.Process, *os.File, error) {
 	}
 	marker := role.Role{Kind: role.Waiter, FD: waiterFD}.Marker()
 	proc, err := os.StartProcess(role.Exe, []string{argv0}, &os.ProcAttr{
-		Env:   append([]string{marker}, waiterEnv...),
+		Env:   append([]string{marker, fmt.Sprint("GOMAXPROCS=", shares(threads))}, waiterEnv...),
 		Files: []*os.File{null, null, null, theirs},
 	})
 	if err != nil {

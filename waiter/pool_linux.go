@@ -66,14 +66,14 @@ func (p *Pool) spawn(r *Request) (*Worker, error) {
 // new one for this worker alone.
 func (p *Pool) get(dedicated bool) (*conn, error) {
 	if dedicated {
-		return launch()
+		return launch(dedicatedThreads)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.shared != nil && p.shared.serves() {
 		return p.shared, nil
 	}
-	c, err := launch()
+	c, err := launch(maxThreads)
 	if err != nil {
 		return nil, err
 	}

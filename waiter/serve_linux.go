@@ -6,6 +6,7 @@ package waiter
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -50,9 +51,10 @@ type server struct {
 	byID    map[uint64]*worker // those whose start is on its way, too
 	byPid   map[int]*worker    // those that run, or are not reaped yet
 	reaping bool               // a thread waits for workers
-	threads int
-	idle    int  // threads in receive
-	orphan  bool // the caller has closed its end
+	threads int                // that receive requests, or are about to
+	most    int                // of them
+	idle    int                // those in receive
+	orphan  bool               // the caller has closed its end
 
 	out *outbox
 }
@@ -68,7 +70,10 @@ func serve(fd int) {
 	if code, err := setUp(fd); err != nil {
 		exitGroup(code)
 	}
+	procs := runtime.GOMAXPROCS(0)
+	makeThreads(procs + threadsOf(procs) + ownThreads)
 	s := newServer(systemEnv(fd), socketOutbox(fd))
+	s.threads, s.most = 1, threadsOf(procs)
 	s.becomeFirst()
 	s.reply(wire.AppendReady(nil), nil)
 	s.newThread().run()
