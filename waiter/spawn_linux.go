@@ -114,13 +114,23 @@ func (t *thread) handleSpawn(m *message) error {
 	if !t.begin(w) {
 		return errProtocol
 	}
-	if pid, err := t.start(q, attr, cwd); err != nil {
+	pid, err := t.start(q, attr, cwd)
+	m.letGo()
+	if err != nil {
 		t.failed(w, errnoOf(err))
 	} else {
 		t.started(w, pid, q.Flags&wire.WantPidFD != 0)
 	}
-	unix.Chdir("/") // let go of the caller's directory: it pins a file system
 	return nil
+}
+
+// letGo gives up what the caller has lent for a start, its working directory too,
+// before it hears of the outcome: a lock on a file, or a file system that it wants
+// to unmount, would be ours for a moment longer.
+func (m *message) letGo() {
+	closeAll(m.fds)
+	m.fds = nil
+	unix.Chdir("/")
 }
 
 // sameCaller asks the kernel, not the caller, whether the caller is still
