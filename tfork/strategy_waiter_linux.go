@@ -69,11 +69,7 @@ func startThroughWaiter(l *launch) (int, handle, error) {
 		return 0, nil, err
 	}
 	h := &waiterHandle{worker: w}
-	fd, ok := w.TakePidFD()
-	if !ok {
-		fd = -1
-	}
-	h.take(fd)
+	h.takePidFD()
 	return w.Pid(), h, nil
 }
 
@@ -82,6 +78,23 @@ func startThroughWaiter(l *launch) (int, handle, error) {
 type waiterHandle struct {
 	descriptor
 	worker *waiter.Worker
+}
+
+// takePidFD tells a worker that has ended already, whose pidfd is closed, from a
+// system that has none.
+func (h *waiterHandle) takePidFD() {
+	if fd, ok := h.worker.TakePidFD(); ok {
+		h.take(fd)
+		return
+	}
+	h.take(-1)
+	select {
+	case <-h.worker.Done():
+		if _, _, err := h.worker.Result(); err == nil {
+			h.err = os.ErrClosed
+		}
+	default:
+	}
 }
 
 func (h *waiterHandle) wait() (Status, error) {
