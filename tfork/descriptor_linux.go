@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/sys"
 	"github.com/seed-cb702d51/tfork-go/pidfd"
 )
 
@@ -49,6 +50,25 @@ func (d *descriptor) getLocked() (*pidfd.FD, error) {
 		d.raw = -1
 	}
 	return d.fd, d.err
+}
+
+// unentered is the number while the descriptor is not in the netpoller, or -1. It
+// may be another descriptor's as soon as it is known: look only.
+func (d *descriptor) unentered() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.raw
+}
+
+// collectUnentered reaps the worker if it has ended, by a number that cannot be
+// given to another descriptor meanwhile.
+func (d *descriptor) collectUnentered() (sys.Waited, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.raw < 0 {
+		return sys.Waited{}, os.ErrClosed
+	}
+	return sys.WaitID(unix.P_PIDFD, d.raw, unix.WEXITED|unix.WNOHANG|unix.WALL)
 }
 
 // signal reaches the worker or nobody. An error of get has its identity.

@@ -76,7 +76,7 @@ func startDirect(l *launch) (int, handle, error) {
 	if users != nil {
 		*users = secondPidfd(pid, fd)
 	}
-	h := &pidfdHandle{number: fd}
+	h := &pidfdHandle{}
 	h.take(fd)
 	return pid, h, nil
 }
@@ -104,10 +104,7 @@ func secondPidfd(pid, ours int) int {
 }
 
 // pidfdHandle collects through a pidfd.
-type pidfdHandle struct {
-	descriptor
-	number int // of the pidfd, which is open until it was collected
-}
+type pidfdHandle struct{ descriptor }
 
 func (h *pidfdHandle) wait() (Status, error) {
 	if st, ok := h.waitBriefly(); ok {
@@ -138,18 +135,22 @@ const briefTime = 1 // millisecond
 // costs a tenth of what a short worker takes altogether. Whoever is not among
 // the few, or not done in time, parks.
 func (h *pidfdHandle) waitBriefly() (Status, bool) {
+	number := h.unentered()
+	if number < 0 {
+		return Status{}, false
+	}
 	select {
 	case brief <- struct{}{}:
 	default:
 		return Status{}, false
 	}
-	fds := []unix.PollFd{{Fd: int32(h.number), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(number), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, briefTime)
 	<-brief
 	if err != nil || n == 0 {
 		return Status{}, false
 	}
-	w, err := sys.WaitID(unix.P_PIDFD, h.number, unix.WEXITED|unix.WNOHANG|unix.WALL)
+	w, err := h.collectUnentered()
 	if err != nil || w.Pid == 0 {
 		return Status{}, false // somebody else has it: that takes longer
 	}
