@@ -299,7 +299,7 @@ var (
 		// It cannot hear us, and takes that for our end.
 		`Start: 4 waiters in a row could not be used: the waiter takes no more workers`,
 		// A filter is a difference between this thread's waiter and this process.
-		`Start: 4 waiters in a row could not be used: the caller is not what it was when the waiter was started`,
+		`Start: the starting thread and the main thread of the caller differ in credentials, no_new_privs or seccomp filters: .*`,
 		// The waiter was up, and found that it cannot work.
 		`Start: the waiter is gone without telling how the worker ended`,
 		`Wait: tfork: exit status is lost: the waiter is gone without telling how the worker ended, output .*`,

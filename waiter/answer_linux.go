@@ -136,9 +136,12 @@ func (c *conn) refused(id uint64, f wire.RefusedInfo) error {
 	}
 	c.waiting--
 	c.remove(w)
-	if f.Reason == wire.Stale {
+	switch f.Reason {
+	case wire.Stale:
 		w.answered <- errStale
-	} else {
+	case wire.Split:
+		w.answered <- errSplit
+	default:
 		w.answered <- syscall.Errno(f.Errno)
 	}
 	return nil

@@ -76,6 +76,9 @@
 //  10. What the kernel says about the caller is compared with step 4. Is
 //     anything different, the answer is "stale", and nothing is started: the
 //     caller starts a new waiter, and this one goes on reporting those it has.
+//     If the waiter itself was another than the caller's main thread from the
+//     beginning (ids, groups, no_new_privs, filters), the answer is "split":
+//     the thread that started it is another, and the start fails.
 //  11. The thread goes to the caller's working directory, takes its umask, and
 //     starts the worker with syscall.ForkExec. If that fails, it answers with
 //     the errno.

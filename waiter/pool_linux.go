@@ -15,6 +15,7 @@ import (
 var (
 	errStale  = errors.New("the caller is not what it was when the waiter was started")
 	errClosed = errors.New("the waiter takes no more workers")
+	errSplit  = errors.New("the starting thread and the main thread of the caller differ in credentials, no_new_privs or seccomp filters: start from the main thread, or use Direct")
 )
 
 // startError says that a waiter ended before it served: nothing was started.
@@ -29,7 +30,7 @@ func (e *startError) Unwrap() error { return e.why }
 // not yet ready for that.)
 func again(err error) bool {
 	var s *startError
-	return err == errStale || err == errClosed || errors.As(err, &s)
+	return err == errStale || err == errClosed || err == errSplit || errors.As(err, &s)
 }
 
 // attempts is how often a start is tried in all. Two do where the caller has
@@ -42,6 +43,7 @@ func (p *Pool) spawn(r *Request) (*Worker, error) {
 		return nil, err
 	}
 	defer q.close()
+	splits := 0
 	for range attempts {
 		var c *conn
 		if c, err = p.get(r.Dedicated || q.inheritCwd); err != nil {
@@ -55,7 +57,10 @@ func (p *Pool) spawn(r *Request) (*Worker, error) {
 		if err == nil {
 			return w, nil
 		}
-		if !again(err) {
+		if err == errSplit {
+			splits++ // once, the caller may have changed while the waiter was started
+		}
+		if !again(err) || splits > 1 {
 			return nil, err
 		}
 	}

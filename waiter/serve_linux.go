@@ -38,9 +38,11 @@ type server struct {
 	env
 	caller unix.Ucred
 	// start are the facts about the caller at the waiter's start; sound tells
-	// whether the waiter itself was the same then.
+	// whether the waiter itself was the same then, split why not: it was not like
+	// the caller's main thread, which the kernel is asked about.
 	start facts
 	sound bool
+	split bool
 	// own tells whether threads have a working directory and umask of their
 	// own; without, only one thread starts workers.
 	own bool
@@ -205,7 +207,8 @@ func newServer(e env, out *outbox) *server {
 	s.observe(&s.start, self.observe(unix.Getpid(), nil))
 	// A caller that has given something up since it started us would have a
 	// waiter that has not.
-	s.sound = string(self.kept) == string(s.start.kept) && self.pgid == s.start.pgid && self.sid == s.start.sid
+	s.split = string(self.kept) != string(s.start.kept)
+	s.sound = !s.split && self.pgid == s.start.pgid && self.sid == s.start.sid
 	return s
 }
 

@@ -106,6 +106,10 @@ func (t *thread) handleSpawn(m *message) error {
 	if err != nil {
 		return err
 	}
+	if !t.sound && t.split {
+		t.refuse(m.ID, wire.RefusedInfo{Reason: wire.Split})
+		return nil
+	}
 	if !t.sameCaller(m.from) {
 		t.refuse(m.ID, wire.RefusedInfo{Reason: wire.Stale})
 		return nil

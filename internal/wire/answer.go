@@ -44,11 +44,14 @@ const (
 	// Stale: the caller is not what it was when the waiter was started. A new
 	// waiter would serve.
 	Stale
+	// Split: the thread of the caller that started the waiter and the caller's
+	// main thread were not alike.
+	Split
 )
 
 // RefusedInfo is the payload of [Refused].
 type RefusedInfo struct {
-	// Reason is ByKernel or Stale.
+	// Reason is ByKernel, Stale or Split.
 	Reason Reason
 	// Errno goes with ByKernel, and is 0 otherwise.
 	Errno uint32
@@ -69,7 +72,7 @@ func ParseRefused(payload []byte) (RefusedInfo, error) {
 		return RefusedInfo{}, err
 	}
 	// A refusal by the kernel without an errno would read as a success.
-	if f.Reason < ByKernel || f.Reason > Stale || (f.Reason == ByKernel) != (f.Errno != 0) {
+	if f.Reason < ByKernel || f.Reason > Split || (f.Reason == ByKernel) != (f.Errno != 0) {
 		return RefusedInfo{}, malformed("refused: reason %d, errno %d", f.Reason, f.Errno)
 	}
 	return f, nil
