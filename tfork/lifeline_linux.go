@@ -4,6 +4,7 @@
 package tfork
 
 import (
+	"errors"
 	"os"
 	"sync"
 
@@ -62,5 +63,21 @@ func openLifelineEnd(fd int) (lifelineEnd, error) {
 	return lifelineEnd{os.NewFile(uintptr(fd), "tfork lifeline")}, nil
 }
 
-// await parks until the other end is closed.
-func (l lifelineEnd) await() { l.file.Read(make([]byte, 1)) }
+// await parks until the other end is closed. Where the network poller does not
+// take the descriptor (epoll(7), max_user_watches) a read does not wait, and this
+// blocks a thread.
+func (l lifelineEnd) await() {
+	raw, err := l.file.SyscallConn()
+	if err != nil {
+		return // never: it is for no file at all
+	}
+	for {
+		_, err := l.file.Read(make([]byte, 1))
+		if !errors.Is(err, unix.EAGAIN) {
+			return
+		}
+		raw.Control(func(fd uintptr) { // interrupted, it is read and polled again
+			unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		})
+	}
+}

@@ -245,7 +245,9 @@ func (p *Process) collectLocked() {
 //
 // It can be had once: a second call is [ErrEventFDTaken]. The call costs one
 // parked goroutine until the end. To poll it elsewhere get the number with
-// SyscallConn: File.Fd would make it blocking.
+// SyscallConn or File.Fd (which leaves it non-blocking since Go 1.26). Where the
+// network poller does not take it (epoll(7), max_user_watches), which an error of
+// File.SetReadDeadline tells, File.Read does not wait and says EAGAIN: poll it then.
 //
 // Source: tfork_event_fd of the reference, which aborts on a second call.
 func (p *Process) EventFD() (*os.File, error) {

@@ -35,7 +35,8 @@ type Worker struct {
 // ParentGone returns a channel that is closed when the process that started
 // this worker is gone, under every strategy, whether it exited, was killed or
 // executed another program. It never closes before that. The first call starts
-// a goroutine; no thread is blocked.
+// a goroutine; it blocks a thread only where the network poller takes no more
+// descriptors (epoll(7), max_user_watches).
 func (w *Worker) ParentGone() <-chan struct{} {
 	w.once.Do(func() {
 		w.gone = make(chan struct{})
