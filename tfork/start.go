@@ -30,7 +30,8 @@ type launch struct {
 // It blocks until the worker's program is being executed, so an error of that
 // (an [*os.PathError] with Op "fork/exec") is an error of Start. A second call
 // is an error, also after a failed first one. With an error nothing is left
-// behind: no process, no descriptor, no goroutine.
+// behind, no process, no descriptor, no goroutine, but a waiter, which ends by
+// itself or serves the next start.
 //
 // A field that the strategy cannot honour is refused with an error that names
 // it.
