@@ -219,5 +219,11 @@ func TestGenerated_SameAsOSExec(t *testing.T) {
 // FuzzGenerated_SameAsOSExec is the same for go test -fuzz.
 func FuzzGenerated_SameAsOSExec(f *testing.F) {
 	enterFixture(f)
-	f.Fuzz(rapid.MakeFuzz(differential(f)))
+	for _, seed := range seeds {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		defer seedLasts(t, data)
+		rapid.MakeFuzz(differential(t))(t, data)
+	})
 }

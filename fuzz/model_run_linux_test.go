@@ -32,7 +32,13 @@ func processProperty(w way) func(*rapid.T) {
 
 // FuzzModel_Process is the same for go test -fuzz.
 func FuzzModel_Process(f *testing.F) {
+	for i := range ourWays(f) {
+		for _, seed := range seeds {
+			f.Add(uint8(i), seed)
+		}
+	}
 	f.Fuzz(func(t *testing.T, way uint8, data []byte) {
+		defer seedLasts(t, data)
 		ways := ourWays(t)
 		rapid.MakeFuzz(processProperty(ways[int(way)%len(ways)]))(t, data)
 	})
