@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -96,8 +97,11 @@ func TestProcess_ManyGoroutines(t *testing.T) {
 		for range 20 {
 			p, let := startWaiting(t, m, 9)
 			var all sync.WaitGroup
+			var taken atomic.Int32
+			begin := make(chan struct{})
 			for i := range 24 {
 				all.Go(func() {
+					<-begin
 					switch i % 6 {
 					case 0:
 						<-p.Done()
@@ -107,8 +111,12 @@ func TestProcess_ManyGoroutines(t *testing.T) {
 						p.Signal(syscall.Signal(0))
 					case 3:
 						if f, err := p.EventFD(); err == nil {
-							pollIn(t, f, patience)
-							f.Close()
+							defer f.Close()
+							taken.Add(1)
+							wantExit(t, p, 9)
+							if !pollIn(t, f, 0) {
+								t.Error("event fd is not readable when the status is told")
+							}
 						} else if !errors.Is(err, ErrEventFDTaken) {
 							t.Errorf("EventFD: %v", err)
 						}
@@ -118,8 +126,12 @@ func TestProcess_ManyGoroutines(t *testing.T) {
 					wantExit(t, p, 9)
 				})
 			}
+			close(begin)
 			let()
 			all.Wait()
+			if n := taken.Load(); n != 1 {
+				t.Fatalf("%d of 4 goroutines got the event fd, want 1", n)
+			}
 		}
 	})
 }
