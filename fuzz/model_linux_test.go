@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -20,16 +22,18 @@ import (
 
 // model is what a Process is expected to be, beside the Process itself.
 type model struct {
-	t *rapid.T
-	c *tfork.Cmd
-	p *tfork.Process
+	t    *rapid.T
+	crew *crew
+	c    *tfork.Cmd
+	p    *tfork.Process
 
-	in       io.Writer // the worker ends with the code that is written to it
-	pidfd    int       // our own look at the worker, -1: none
-	ending   bool      // it was told to end
-	want     syscall.WaitStatus
-	killed   bool // by a signal too: either may have won
-	observed bool // its status was told: it never changes from now on
+	in    io.Writer // the worker ends with the code that is written to it
+	pidfd int       // our own look at the worker, -1: none
+	// may are the ends that it may come to: the code that it was told, and the
+	// signals that it was sent. Which of several was first is not known. Without
+	// any it runs.
+	may      []syscall.WaitStatus
+	told     *answer // how it ended, once that was told: it never changes from now on
 	released bool
 	event    *os.File
 	taken    bool
@@ -40,36 +44,53 @@ type model struct {
 	answers  []answer
 }
 
-// answer is what a goroutine got that waited meanwhile.
+// answer is what Status said.
 type answer struct {
 	status tfork.Status
 	err    error
 }
 
-// startModel starts a worker that lives until it is told to end.
-func startModel(t *rapid.T, w way) *model {
-	m := &model{t: t, pidfd: -1}
-	m.c = w.make(nil, "/bin/sh", "-c", `read code; exit "$code"`).(ourCmd).Cmd
+// newModel starts a worker that lives until it is told to end.
+func newModel(c *crew) (*model, error) {
+	m := &model{t: c.t, crew: c, pidfd: -1}
+	m.c = c.way.make(nil, "/bin/sh", "-c", `read code; exit "$code"`).(ourCmd).Cmd
 	in, err := m.c.StdinPipe()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	m.in = in
 	if err := m.c.Start(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	m.p = m.c.Process
 	m.pidfd, _ = unix.PidfdOpen(m.p.Pid, 0)
-	return m
+	return m, nil
 }
 
 // end tells the worker to end with a code, once.
 func (m *model) end(code int) {
-	if m.ending {
+	if len(m.may) > 0 {
 		return
 	}
-	m.ending, m.want = true, syscall.WaitStatus(code<<8)
+	m.expect(syscall.WaitStatus(code << 8))
 	fmt.Fprintln(m.in, code)
+}
+
+// expect takes down what may end the worker from now on.
+func (m *model) expect(end syscall.WaitStatus) {
+	if !slices.Contains(m.may, end) {
+		m.may = append(m.may, end)
+	}
+}
+
+// raw signals the worker past its Process, which may be released.
+func (m *model) raw(sig syscall.Signal) {
+	switch {
+	case m.pidfd >= 0:
+		unix.PidfdSendSignal(m.pidfd, sig, nil, 0)
+	case commOf(m.p.Pid) == "sh": // a kernel without: the best there is
+		kill(m.p.Pid, sig)
+	}
 }
 
 // check holds an answer against what is known.
@@ -81,53 +102,55 @@ func (m *model) check(what string, st tfork.Status, err error) {
 			m.t.Fatalf("%s after Release: %v, %v", what, st, err)
 		}
 	case errors.Is(err, tfork.ErrRunning):
-		if m.observed {
+		if m.told != nil {
 			m.t.Fatalf("%s: running after its end was told", what)
 		}
-	case errors.Is(err, tfork.ErrLost):
-		if !m.lossy {
-			m.t.Fatalf("%s: %v", what, err)
-		}
-		m.observed = true
-	case err != nil:
-		m.t.Fatalf("%s: %v", what, err)
-	case !m.ending:
-		m.t.Fatalf("%s: %v of a worker that runs", what, st)
-	case st.WaitStatus() != m.want && !(m.killed && st.Signaled()):
-		m.t.Fatalf("%s: %v, want %#x", what, st, m.want)
 	default:
-		m.observed = true
-		m.want, m.killed = st.WaitStatus(), false
+		m.tell(what, st, err)
 	}
 }
 
-// actions are what rapid draws from, by name.
-func (m *model) actions() map[string]func(*rapid.T) {
-	return map[string]func(*rapid.T){
-		"end":          func(t *rapid.T) { m.end(rapid.IntRange(0, 255).Draw(t, "code")) },
-		"status":       func(*rapid.T) { st, err := m.p.Status(false); m.check("Status(false)", st, err) },
-		"wait":         func(*rapid.T) { m.wait() },
-		"wait beside":  func(*rapid.T) { m.waitBeside() },
-		"done":         func(*rapid.T) { m.done() },
-		"event":        func(*rapid.T) { m.takeEvent() },
-		"signal 0":     func(*rapid.T) { m.signal(0) },
-		"stop":         func(*rapid.T) { m.signal(unix.SIGSTOP) },
-		"continue":     func(*rapid.T) { m.signal(unix.SIGCONT) },
-		"terminate":    func(*rapid.T) { m.fatal(unix.SIGTERM) },
-		"kill":         func(*rapid.T) { m.fatal(unix.SIGKILL) },
-		"destroy":      func(*rapid.T) { m.destroy() },
-		"release":      func(t *rapid.T) { m.release(rapid.IntRange(0, 5).Draw(t, "really") == 5) },
-		"handle":       func(*rapid.T) { m.handle() },
-		"kill waiter":  func(t *rapid.T) { m.killWaiter(rapid.IntRange(0, 59).Draw(t, "really") == 59) },
-		"many at once": func(*rapid.T) { m.manyAtOnce() },
-		"collect":      func(*rapid.T) { m.collectGarbage() },
-		"":             func(*rapid.T) { m.invariant() },
+// tell holds what was told of the end against what may be, and what was told
+// before.
+func (m *model) tell(what string, st tfork.Status, err error) {
+	m.t.Helper()
+	lost := errors.Is(err, tfork.ErrLost)
+	switch {
+	case err != nil && !(lost && m.lossy):
+		m.t.Fatalf("%s: %v", what, err)
+	case m.told != nil && (m.told.status != st || lost != errors.Is(m.told.err, tfork.ErrLost)):
+		m.t.Fatalf("%s: %v, %v, and before: %v, %v", what, st, err, m.told.status, m.told.err)
+	case !lost && len(m.may) == 0:
+		m.t.Fatalf("%s: %v of a worker that runs", what, st)
+	case !lost && !slices.Contains(m.may, st.WaitStatus()):
+		m.t.Fatalf("%s: %v, want one of %#x", what, st, m.may)
 	}
+	m.told = &answer{st, err}
+}
+
+// modelActions are what rapid draws from, by name.
+var modelActions = map[string]func(*model, *rapid.T){
+	"end":          func(m *model, t *rapid.T) { m.end(rapid.IntRange(0, 255).Draw(t, "code")) },
+	"status":       func(m *model, _ *rapid.T) { st, err := m.p.Status(false); m.check("Status(false)", st, err) },
+	"wait":         func(m *model, _ *rapid.T) { m.wait() },
+	"wait beside":  func(m *model, _ *rapid.T) { m.waitBeside() },
+	"done":         func(m *model, _ *rapid.T) { m.done() },
+	"event":        func(m *model, _ *rapid.T) { m.takeEvent() },
+	"signal 0":     func(m *model, _ *rapid.T) { m.signal(0) },
+	"stop":         func(m *model, _ *rapid.T) { m.signal(unix.SIGSTOP) },
+	"continue":     func(m *model, _ *rapid.T) { m.signal(unix.SIGCONT) },
+	"terminate":    func(m *model, _ *rapid.T) { m.fatal(unix.SIGTERM) },
+	"kill":         func(m *model, _ *rapid.T) { m.fatal(unix.SIGKILL) },
+	"destroy":      func(m *model, _ *rapid.T) { m.destroy() },
+	"release":      func(m *model, t *rapid.T) { m.release(rapid.IntRange(0, 5).Draw(t, "really") == 5) },
+	"handle":       func(m *model, _ *rapid.T) { m.handle() },
+	"many at once": func(m *model, t *rapid.T) { m.manyAtOnce(t) },
+	"collect":      func(m *model, t *rapid.T) { m.collectGarbage(rapid.IntRange(0, 3).Draw(t, "really") == 3) },
 }
 
 // wait blocks, so it needs a worker that was told to end and is not stopped.
 func (m *model) wait() {
-	if !m.ending && !m.released {
+	if len(m.may) == 0 && !m.released {
 		return
 	}
 	m.p.Signal(unix.SIGCONT)
@@ -154,7 +177,7 @@ func (m *model) done() {
 			m.check("Status(false) when Done", st, err)
 		}
 	default:
-		if m.observed {
+		if m.told != nil {
 			m.t.Fatal("Done is open after the status was told")
 		}
 	}
@@ -206,13 +229,13 @@ func (m *model) signal(sig syscall.Signal) {
 		if !errors.Is(err, tfork.ErrReleased) {
 			m.t.Fatalf("Signal after Release: %v", err)
 		}
-	case m.observed:
+	case m.told != nil:
 		if !errors.Is(err, os.ErrProcessDone) {
 			m.t.Fatalf("Signal after the end was told: %v", err)
 		}
 	case m.lossy && (errors.Is(err, tfork.ErrLost) || errors.Is(err, os.ErrProcessDone)):
 		// Without pidfds it is out of reach from when its waiter is gone.
-	case err != nil && !(m.ending && errors.Is(err, os.ErrProcessDone)):
+	case err != nil && !(len(m.may) > 0 && errors.Is(err, os.ErrProcessDone)):
 		m.t.Fatalf("Signal(%v): %v", sig, err)
 	}
 }
@@ -220,22 +243,14 @@ func (m *model) signal(sig syscall.Signal) {
 // fatal sends what ends the worker, if it has not ended.
 func (m *model) fatal(sig syscall.Signal) {
 	m.signal(sig)
-	switch {
-	case m.released, m.observed:
-	case m.ending:
-		m.killed = true
-	default:
-		m.ending, m.want = true, syscall.WaitStatus(sig)
-		m.killed = true // a later one may be first: SIGTERM waits while stopped
+	if !m.released {
+		m.expect(syscall.WaitStatus(sig))
 	}
 }
 
 func (m *model) destroy() {
-	if !m.released && !m.observed {
-		m.killed = true
-		if !m.ending {
-			m.ending, m.want = true, syscall.WaitStatus(unix.SIGKILL)
-		}
+	if !m.released {
+		m.expect(syscall.WaitStatus(unix.SIGKILL))
 	}
 	err := m.p.Destroy()
 	switch {
@@ -249,7 +264,7 @@ func (m *model) destroy() {
 	}
 	st, err := m.p.Status(false)
 	m.check("Status(false) after Destroy", st, err)
-	if !m.observed {
+	if m.told == nil {
 		m.t.Fatal("running after Destroy")
 	}
 }
@@ -266,14 +281,14 @@ func (m *model) release(really bool) {
 
 func (m *model) handle() {
 	lent := false
-	err := m.p.WithHandle(func(fd uintptr) { lent = unix.PidfdSendSignal(int(fd), 0, nil, 0) == nil || m.ending })
+	err := m.p.WithHandle(func(fd uintptr) { lent = unix.PidfdSendSignal(int(fd), 0, nil, 0) == nil || len(m.may) > 0 })
 	switch {
 	case m.released:
 		if !errors.Is(err, tfork.ErrReleased) {
 			m.t.Fatalf("WithHandle after Release: %v", err)
 		}
 	case errors.Is(err, os.ErrNoHandle):
-	case m.observed, m.ending && err != nil:
+	case m.told != nil, len(m.may) > 0 && err != nil:
 		if !errors.Is(err, os.ErrProcessDone) {
 			m.t.Fatalf("WithHandle after the end: %v", err)
 		}
@@ -282,55 +297,16 @@ func (m *model) handle() {
 	}
 }
 
-// killWaiter kills the shared waiter, or that of this worker. It is done seldom:
-// some containers' PID 1 takes seconds to reap the worker, and its status is not
-// known before.
-func (m *model) killWaiter(really bool) {
-	if !really || m.p.Strategy() != tfork.Waiter {
-		return
+// collectGarbage: a Process that is in use is not taken for a dropped one, whose
+// worker and descriptor are given up.
+func (m *model) collectGarbage(really bool) {
+	if !really {
+		return // it takes a while where the machine is busy
 	}
-	if r, _ := tfork.Probe(); !exitInfoKept(r) {
-		m.lossy = true
-	}
-	for _, pid := range waitersOf(os.Getpid()) {
-		kill(pid, unix.SIGKILL)
-		// A start that meets it while it dies would be refused.
-		testutil.PollFor(patience, func() bool { return !testutil.Exists(pid) })
-	}
-}
-
-// manyAtOnce asks from several goroutines.
-func (m *model) manyAtOnce() {
-	var all sync.WaitGroup
-	statuses := make([]answer, 8)
-	for i := range statuses {
-		all.Go(func() {
-			switch i % 4 {
-			case 0:
-				m.p.Signal(unix.Signal(0))
-			case 1:
-				m.p.WithHandle(func(uintptr) {})
-			case 2:
-				m.p.Done()
-			}
-			statuses[i].status, statuses[i].err = m.p.Status(false)
-		})
-	}
-	all.Wait()
-	before := m.observed
-	for _, s := range statuses {
-		if errors.Is(s.err, tfork.ErrRunning) && !before {
-			continue // some were earlier than others
-		}
-		m.check("Status(false) of many", s.status, s.err)
-	}
-}
-
-// collectGarbage: a Process that is in use is not taken for a dropped one.
-func (m *model) collectGarbage() {
-	if st, err := m.p.Status(false); !m.released {
-		m.check("Status(false)", st, err)
-	}
+	runtime.GC()
+	st, err := m.p.Status(false)
+	m.check("Status(false) after a collection", st, err)
+	m.handle()
 }
 
 // invariant holds between all actions.
@@ -346,27 +322,19 @@ func (m *model) invariant() {
 
 // finish ends everything, and holds what the waiting goroutines got together.
 func (m *model) finish() {
-	switch {
-	case m.pidfd >= 0:
-		unix.PidfdSendSignal(m.pidfd, unix.SIGKILL, nil, 0)
+	m.expect(syscall.WaitStatus(unix.SIGKILL))
+	m.raw(unix.SIGKILL)
+	if m.pidfd >= 0 {
 		unix.Close(m.pidfd)
-	case commOf(m.p.Pid) == "sh": // a kernel without: the best there is
-		kill(m.p.Pid, unix.SIGKILL)
 	}
-	m.killed = m.killed || !m.observed
-	m.ending = true
 	if !m.released {
 		st, err := m.p.Status(true)
 		m.check("Status(true) at last", st, err)
 	}
 	m.watchers.Wait()
 	for _, a := range m.answers {
-		switch {
-		case errors.Is(a.err, tfork.ErrReleased), m.lossy && errors.Is(a.err, tfork.ErrLost):
-		case a.err != nil:
-			m.t.Errorf("a waiting goroutine got %v", a.err)
-		case a.status.WaitStatus() != m.want && !m.released:
-			m.t.Errorf("a waiting goroutine got %v, others %#x", a.status, m.want)
+		if !m.released || !errors.Is(a.err, tfork.ErrReleased) {
+			m.tell("a waiting goroutine", a.status, a.err)
 		}
 	}
 	if m.event != nil {

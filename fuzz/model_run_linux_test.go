@@ -24,9 +24,10 @@ func TestModel_Process(t *testing.T) {
 func processProperty(w way) func(*rapid.T) {
 	return func(t *rapid.T) {
 		defer watchdog("the model").Stop()
-		m := startModel(t, w)
-		defer m.finish()
-		t.Repeat(m.actions())
+		c := &crew{t: t, way: w}
+		defer c.finish()
+		c.start()
+		t.Repeat(c.actions())
 	}
 }
 
