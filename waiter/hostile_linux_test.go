@@ -5,8 +5,10 @@ package waiter
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,11 +131,6 @@ var hostile = []oddMessage{
 		q.Flags = 1 << 30
 		w.send(spawnMessage(&q, 1, 1), 0)
 	}},
-	{"shared files", func(t testing.TB, w *rawWaiter) {
-		q := tinyRequest(t)
-		q.Cloneflags = unix.CLONE_FILES
-		w.send(spawnMessage(&q, 1, 1), 0)
-	}},
 	{"the same request again", func(t testing.TB, w *rawWaiter) {
 		var p [2]int
 		unix.Pipe2(p[:], unix.O_CLOEXEC)
@@ -154,6 +151,80 @@ var hostile = []oddMessage{
 			t.Errorf("%v\n%s", err, out)
 		}
 	}},
+}
+
+// Where the numbers stand in a request whose body is in the message.
+const (
+	kindAt     = 1
+	envelopeAt = wire.HeaderLen
+	bodyAt     = wire.HeaderLen + 12
+	slotsAt    = bodyAt + 6*4 + 2*8
+)
+
+// altered are requests of which one byte is another.
+var altered = []struct {
+	name string
+	at   int
+	to   byte
+}{
+	{"kind 0", kindAt, 0},
+	{"kind 8", kindAt, 8},
+	{"byte 2 is not 0", 2, 1},
+	{"byte 3 is not 0", 3, 0x80},
+	{"a length of 16 MiB more", 7, 1},
+	{"carrier 4", envelopeAt, 4},
+	{"byte 17 is not 0", envelopeAt + 1, 1},
+	{"byte 18 is not 0", envelopeAt + 2, 0xff},
+	{"byte 19 is not 0", envelopeAt + 3, 0x80},
+	{"flag 13", bodyAt + 1, 1 << 5},
+	{"death signal 65", bodyAt + 3*4, 65},
+	{"a list that is longer than the message", slotsAt, 0xff},
+	{"a slot that is neither open nor closed", slotsAt + 4, 2},
+}
+
+// alteredMessages are those requests.
+func alteredMessages() (all []oddMessage) {
+	for _, a := range altered {
+		all = append(all, oddMessage{a.name, func(t testing.TB, w *rawWaiter) {
+			q := tinyRequest(t)
+			msg := spawnMessage(&q, 1, 1)
+			msg[a.at] = a.to
+			w.send(msg, 0)
+		}})
+	}
+	return all
+}
+
+// sharing are flags for clone(2) that would give a worker something of the
+// waiter's own, or another parent.
+var sharing = map[string]uint64{
+	"files": unix.CLONE_FILES, "directory": unix.CLONE_FS, "signal handlers": unix.CLONE_SIGHAND | unix.CLONE_VM,
+	"threads": unix.CLONE_THREAD | unix.CLONE_SIGHAND | unix.CLONE_VM, "parent": unix.CLONE_PARENT,
+	"tracer": unix.CLONE_PTRACE, "semaphores": unix.CLONE_SYSVSEM, "I/O context": unix.CLONE_IO,
+	"a signal at its end": uint64(unix.SIGTERM), "a flag of clone3": unix.CLONE_INTO_CGROUP,
+}
+
+// sharingMessages are requests with them.
+func sharingMessages() (all []oddMessage) {
+	for _, name := range slices.Sorted(maps.Keys(sharing)) {
+		all = append(all, oddMessage{"shared: " + name, func(t testing.TB, w *rawWaiter) {
+			q := tinyRequest(t)
+			q.Cloneflags = sharing[name]
+			w.send(spawnMessage(&q, 1, 1), 0)
+		}})
+	}
+	return all
+}
+
+// TestProcAttr_FlagsOfClone: of all there can be, those that it may have.
+func TestProcAttr_FlagsOfClone(t *testing.T) {
+	for bit := range 64 {
+		flag := uint64(1) << bit
+		_, _, err := procAttr(&wire.Request{Cloneflags: flag}, nil)
+		if may := flag&mayClone != 0; may != (err == nil) {
+			t.Errorf("flag %#x: %v, want that it may be: %v", flag, err, may)
+		}
+	}
 }
 
 // intruder has got hold of the caller's end of the socket, at descriptor 3.
@@ -256,7 +327,7 @@ func (w *rawWaiter) answer(t testing.TB) (wire.Header, []byte) {
 }
 
 func TestServe_HostileMessagesEndIt(t *testing.T) {
-	for _, h := range hostile {
+	for _, h := range slices.Concat(hostile, alteredMessages(), sharingMessages()) {
 		t.Run(h.name, func(t *testing.T) {
 			w := startRaw(t)
 			h.send(t, w)
