@@ -16,6 +16,9 @@ var pool Pool
 
 func TestMain(m *testing.M) { testutil.Main(m, playRole, pool.CloseIdle) }
 
+// playFaulty serves and does not return where a waiter is told to fail.
+var playFaulty = func(fd int) {}
+
 // playRole is what tfork.Dispatch does in a program.
 func playRole() {
 	r, ok, err := role.Take()
@@ -24,6 +27,7 @@ func playRole() {
 	case err != nil, r.Kind != role.Waiter:
 		os.Exit(role.ExitRefused)
 	default:
+		playFaulty(r.FD)
 		Serve(r.FD)
 	}
 }
