@@ -4,10 +4,7 @@
 package fuzz
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"runtime"
@@ -34,8 +31,8 @@ type fault struct {
 // faults are the system calls of a start and of waiting, of CloseIdle and of
 // the waiter, as strace shows them. Not among them are those without which the
 // Go runtime ends the program (futex, mmap, epoll_pwait, rt_sigaction, write to
-// its eventfd), those that cannot fail (getppid, gettid), and close, which cannot
-// fail without effect.
+// its eventfd), those that cannot fail (getppid, gettid), close, which cannot
+// fail without effect, and kill, which only who has no pidfds makes.
 var faults = []fault{
 	{"openat", unix.SYS_OPENAT, unix.EMFILE},
 	{"pipe2", unix.SYS_PIPE2, unix.ENFILE},
@@ -66,7 +63,6 @@ var faults = []fault{
 	{"fchdir", unix.SYS_FCHDIR, unix.EACCES},
 	{"umask", unix.SYS_UMASK, unix.EPERM},
 	{"getdents64", unix.SYS_GETDENTS64, unix.EPERM},
-	{"kill", unix.SYS_KILL, unix.EPERM},
 	{"faccessat", unix.SYS_FACCESSAT, unix.EIO},
 	{"newfstatat", unix.SYS_NEWFSTATAT, unix.EIO},
 	{"getrlimit", unix.SYS_GETRLIMIT, unix.EIO},
@@ -79,11 +75,23 @@ var faults = []fault{
 	{"prctl", unix.SYS_PRCTL, unix.EPERM},
 }
 
+// attributeFaults are those of a worker with attributes, before its execve.
+var attributeFaults = []fault{
+	{"setsid", unix.SYS_SETSID, unix.EPERM},
+	{"setpgid", unix.SYS_SETPGID, unix.EACCES},
+	{"chroot", unix.SYS_CHROOT, unix.EPERM},
+	{"setgroups", unix.SYS_SETGROUPS, unix.ENOMEM},
+	{"setgid", unix.SYS_SETGID, unix.EPERM},
+	{"setuid", unix.SYS_SETUID, unix.EAGAIN},
+	{"capget", unix.SYS_CAPGET, unix.EPERM},
+	{"capset", unix.SYS_CAPSET, unix.EPERM},
+}
+
 // faultyRead is for who can tell one read from the other: see ours.
 var faultyRead = fault{"read", unix.SYS_READ, unix.EIO}
 
 func findFault(name string) fault {
-	all := slices.Concat(faults, cgroupFaults, []fault{faultyRead, faultyWrite})
+	all := slices.Concat(faults, attributeFaults, cgroupFaults, []fault{faultyRead, faultyWrite})
 	return all[slices.IndexFunc(all, func(f fault) bool { return f.name == name })]
 }
 
@@ -96,21 +104,30 @@ func (f fault) inject(process bool) error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(f.errno)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
-	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
 	flags := uintptr(0)
 	if process {
 		flags = unix.SECCOMP_FILTER_FLAG_TSYNC
 	}
+	stray, err := installFilter(code, flags)
+	if err == nil && stray != 0 {
+		return fmt.Errorf("thread %d has a filter of its own", stray)
+	}
+	return err
+}
+
+// installFilter is seccomp(2).
+func installFilter(code []unix.SockFilter, flags uintptr) (fd int, err error) {
+	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
 	if os.Geteuid() != 0 {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return err
+			return -1, err
 		}
 	}
-	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
+	n, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))
 	if errno != 0 {
-		return errno
+		return -1, errno
 	}
-	return nil
+	return int(n), nil
 }
 
 // onFaultyThread runs f on a thread under the fault, which ends with it.
@@ -134,80 +151,20 @@ func wayNamed(name string) way {
 	panic("no way " + name)
 }
 
-// busyCommand is a command that needs a bit of everything.
-func busyCommand(w way, large bool) (c command, out *bytes.Buffer) {
-	args := []string{"-c", "cat; exit 7"}
-	if large {
-		args = append(args, many(4, 60_000)...) // travels in a memory file
-	}
-	c = w.make(nil, "/bin/sh", args...)
-	out = new(bytes.Buffer)
-	f := c.fields()
-	*f.Stdin, *f.Stdout, *f.ExtraFiles = strings.NewReader("hello"), out, []*os.File{os.Stderr, nil}
-	return c, out
-}
-
-// works runs a command, which must work.
-func works(w way) error {
-	c, out := busyCommand(w, true)
-	err := c.Run()
-	var ee *tfork.ExitError
-	if !errors.As(err, &ee) || ee.ExitCode() != 7 || out.String() != "hello" {
-		return fmt.Errorf("%s: Run = %w, output %q", w.name, err, out)
-	}
-	return nil
-}
-
-// attempt makes a start that may fail, and sees through one that does not.
-func attempt(w way) (outcome string) {
-	c, out := busyCommand(w, true)
-	if err := c.Start(); err != nil {
-		return "Start: " + err.Error()
-	}
-	err := c.Wait()
-	return fmt.Sprintf("Wait: %v, output %q", err, out)
-}
-
-// echoName is a worker function that does what busyCommand's program does, if it
-// has been given all of its payload.
-const echoName = "echo"
-
-func echo(w *tfork.Worker) int {
-	if !bytes.Equal(w.Payload, largePayload) {
-		return 1
-	}
-	io.Copy(os.Stdout, os.Stdin)
-	return 7
-}
-
-// largePayload is mapped, not copied, by the worker.
-var largePayload = bytes.Repeat([]byte("tfork"), 100_000)
-
-// attemptFunc is attempt with a worker function.
-func attemptFunc(w way) (outcome string) {
-	like := w.make(nil, "").(ourCmd)
-	c, out := tfork.Func(echoName), new(bytes.Buffer)
-	c.Strategy, c.Dedicated, c.Payload = like.Strategy, like.Dedicated, largePayload
-	c.Stdin, c.Stdout, c.ExtraFiles = strings.NewReader("hello"), out, []*os.File{os.Stderr, nil}
-	if err := c.Start(); err != nil {
-		return "Start: " + err.Error()
-	}
-	err := c.Wait()
-	return fmt.Sprintf("Wait: %v, output %q", err, out)
-}
-
 // faultyStarts makes each system call fail in turn on the thread that starts a
 // worker, in one process.
 var faultyStarts = testutil.Helper("faulty starts", func(args []string) int {
 	w := wayNamed(args[0])
 	time.AfterFunc(testutil.Scaled(10*patience), func() { panic("hangs") })
 	warmThreads()
+	mayBecomeAnother()
 	if err := works(w); err != nil {
 		fmt.Println(err)
 		return 1
 	}
 	tfork.CloseIdle()
-	return eachFault(w, takeInventory(""), faults, rounds)
+	before := takeInventory("")
+	return max(eachFault(w, before, faults, rounds), eachFault(w, before, attributeFaults, attributeRounds))
 })
 
 // eachFault makes a start of each kind under each fault, judges its outcome, and
@@ -270,6 +227,13 @@ var rounds = []round{
 	{"program, waiter there", []string{shared.name, dedicated.name}, true, attempt},
 	{"function", []string{direct.name}, false, attemptFunc},
 	{"function, waiter there", []string{shared.name}, true, attemptFunc},
+}
+
+// Of Direct only: a waiter that is there has no fault, and one that is started
+// under it is another than the process and not used. Theirs is faultyProcess.
+var attributeRounds = []round{
+	{"group", []string{direct.name}, false, attemptGroup},
+	{"session", []string{direct.name}, false, attemptSession},
 }
 
 // trueEnds and namedErrors are all that may come of a start under a fault. %s is
@@ -378,23 +342,40 @@ var faultyProcess = testutil.Helper("faulty process", func(args []string) int {
 	time.AfterFunc(testutil.Scaled(patience), func() { panic("hangs") })
 	warmThreads()
 	testutil.FDs()
+	mayBecomeAnother()
 	if err := f.inject(true); err != nil {
 		fmt.Println("cannot inject:", err)
 		return 3
 	}
-	outcome := attempt(w)
-	fmt.Printf("%s %v: %s\n", f.name, f.errno, outcome)
-	if !named(f, outcome) {
-		return 1
+	code := 0
+	for _, try := range attemptsFor(f) {
+		outcome := try(w)
+		fmt.Printf("%s %v: %s\n", f.name, f.errno, outcome)
+		if !named(f, outcome) {
+			code = 1
+		}
 	}
-	return 0
+	tfork.CloseIdle()
+	return code
 })
 
-// TestFault_SystemCallsOfTheWaiter: no hang, no false status, and nothing
+// attemptsFor are those that reach the fault in a whole process.
+func attemptsFor(f fault) []func(way) string {
+	if slices.Contains(attributeFaults, f) {
+		return []func(way) string{attemptGroup, attemptSession}
+	}
+	return []func(way) string{attempt}
+}
+
+// TestFault_SystemCallsOfTheProcess: no hang, no false status, and nothing
 // lives on when the caller has ended.
-func TestFault_SystemCallsOfTheWaiter(t *testing.T) {
-	needWaiter(t)
-	for _, f := range faults {
-		t.Run(f.name, func(t *testing.T) { runHelper(t, faultyProcess, shared.name, f.name) })
+func TestFault_SystemCallsOfTheProcess(t *testing.T) {
+	for _, w := range ourWays(t) {
+		t.Run(w.name, func(t *testing.T) {
+			forLong(t, w)
+			for _, f := range slices.Concat(faults, attributeFaults) {
+				t.Run(f.name, func(t *testing.T) { runHelper(t, faultyProcess, w.name, f.name) })
+			}
+		})
 	}
 }

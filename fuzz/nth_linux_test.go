@@ -58,28 +58,23 @@ func (c *counter) listen() error {
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}
-	prog := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
-	if os.Geteuid() != 0 {
-		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return err
-		}
-	}
-	load := func(flags uintptr) (uintptr, unix.Errno) {
-		fd, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_NEW_LISTENER|flags, uintptr(unsafe.Pointer(&prog)))
-		return fd, errno
-	}
+	fd, err := installListener(code, 0)
+	c.listener = fd
+	return err
+}
+
+// installListener puts the calling thread, or with TSYNC all, under a filter, and
+// returns what it asks: close-on-exec by itself.
+func installListener(code []unix.SockFilter, flags uintptr) (fd int, err error) {
 	// The Go runtime signals a thread that runs for longer than 10 ms, and a signal
 	// makes the call begin anew, and the question with it: where answers take that
 	// long a program would get no further. Linux 5.19 can hold signals back.
-	fd, errno := load(unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
-	if errno == unix.EINVAL {
-		fd, errno = load(0)
+	flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	fd, err = installFilter(code, flags|unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+	if err == unix.EINVAL {
+		fd, err = installFilter(code, flags)
 	}
-	if errno != 0 {
-		return errno
-	}
-	c.listener = int(fd) // close-on-exec by itself
-	return nil
+	return fd, err
 }
 
 // serve answers, on a thread that is not under the filter.
