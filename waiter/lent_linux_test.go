@@ -4,6 +4,8 @@
 package waiter
 
 import (
+	"os"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -16,17 +18,31 @@ import (
 // it knows of the start must not depend on how fast the waiter is.
 func TestSpawn_NothingLentIsHeldAfterTheAnswer(t *testing.T) {
 	for _, fails := range []syscall.Errno{0, syscall.ENOENT} {
-		done := make(chan struct{})
-		go func() { // the thread's working directory changes
-			defer close(done)
+		onOwnThread(func() { // its working directory changes
 			if !isolate() {
 				t.Log("threads cannot have a working directory of their own here")
 				return
 			}
 			answerWithFiles(t, fails)
-		}()
-		<-done
+		})
 	}
+}
+
+// onOwnThread runs f on a thread that may end with it. The main thread would stay,
+// and what the kernel says of it is taken for the whole process.
+func onOwnThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() {
+			defer runtime.UnlockOSThread()
+			onOwnThread(f)
+			return
+		}
+		f()
+	}()
+	<-done
 }
 
 // answerWithFiles plays one start that fails so, or not.
@@ -42,7 +58,7 @@ func answerWithFiles(t *testing.T, fails syscall.Errno) {
 	}
 	answers := 0
 	srv := newServer(env{
-		observe: func(_ *facts, buf []byte) []byte { return buf },
+		observe: func(f *facts, buf []byte) []byte { f.umask = -1; return buf },
 		pidfd:   func(int) (int, error) { return -1, unix.ENOSYS },
 		spawn: func(string, []string, *syscall.ProcAttr) (int, error) {
 			if fails != 0 {

@@ -284,10 +284,17 @@ var ownFDs = []string{
 	"0 /dev/null", "1 /dev/null", "2 /dev/null", "3 socket", "4 anon_inode:[eventpoll]", "5 anon_inode:[eventfd]",
 }
 
-// checkWaiterFDs holds that there are no others.
+// checkWaiterFDs holds that there are no others, once the waiter has let go of
+// what it has just sent.
 func checkWaiterFDs(t *testing.T, pid int) {
 	t.Helper()
-	var got []string
+	var diff string
+	if !testutil.PollFor(soon, func() bool { diff = cmp.Diff(ownFDs, waiterFDs(pid)); return diff == "" }) {
+		t.Errorf("the waiter's descriptors (-want +got):\n%s", diff)
+	}
+}
+
+func waiterFDs(pid int) (got []string) {
 	for fd, to := range testutil.FDsOf(pid) {
 		if strings.HasPrefix(to, "socket:") {
 			to = "socket"
@@ -295,9 +302,7 @@ func checkWaiterFDs(t *testing.T, pid int) {
 		got = append(got, fd+" "+to)
 	}
 	slices.Sort(got)
-	if diff := cmp.Diff(ownFDs, got); diff != "" {
-		t.Errorf("the waiter's descriptors (-want +got):\n%s", diff)
-	}
+	return got
 }
 
 // TestSpawn_LargeRequests goes over each boundary of the wire, up to what the
