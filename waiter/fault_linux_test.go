@@ -18,7 +18,6 @@ import (
 
 	"github.com/seed-cb702d51/tfork-go/internal/sys"
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
-	"github.com/seed-cb702d51/tfork-go/internal/wire"
 )
 
 // faultKey is in the environment of a waiter that fails: what of its [env], and
@@ -29,18 +28,9 @@ func init() { playFaulty = serveFaulty }
 
 // serveFaulty is serve with the faults that the environment names, if any.
 func serveFaulty(fd int) {
-	text := os.Getenv(faultKey)
-	if text == "" {
-		return
+	if text := os.Getenv(faultKey); text != "" {
+		serveIn(func(fd int) env { return parseFaults(text).in(systemEnv(fd)) }, fd)
 	}
-	if code, err := setUp(fd); err != nil {
-		exitGroup(code)
-	}
-	s := newServer(parseFaults(text).in(systemEnv(fd)), socketOutbox(fd))
-	s.becomeFirst()
-	s.reply(wire.AppendReady(nil), nil)
-	s.newThread().run()
-	select {}
 }
 
 // faultList says what fails, by name, how often and with what. All else, and

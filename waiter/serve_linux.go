@@ -68,18 +68,22 @@ type worker struct {
 	deathSignal syscall.Signal
 }
 
-func serve(fd int) {
+func serve(fd int) { serveIn(systemEnv, fd) }
+
+// serveIn does not return. Where the caller is gone, the last worker's end is the
+// process's.
+func serveIn(world func(fd int) env, fd int) {
 	if code, err := setUp(fd); err != nil {
 		exitGroup(code)
 	}
 	procs := runtime.GOMAXPROCS(0)
 	makeThreads(procs + threadsOf(procs) + ownThreads)
-	s := newServer(systemEnv(fd), socketOutbox(fd))
+	s := newServer(world(fd), socketOutbox(fd))
 	s.threads, s.most = 1, threadsOf(procs)
 	s.becomeFirst()
 	s.reply(wire.AppendReady(nil), nil)
 	s.newThread().run()
-	select {} // the caller is gone; the last worker's end is the process's
+	select {}
 }
 
 // exitGroup ends the process at once: no deferred calls, no exit handlers.
