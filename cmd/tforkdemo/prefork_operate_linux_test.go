@@ -205,9 +205,7 @@ func TestPrefork_AsPID1(t *testing.T) {
 		cmd.Path, cmd.SysProcAttr = testutil.Exe(), attr
 		cmd.Env = append(cmd.Env, testutil.HelperOnly(helperContainer))
 	}, "--children", "1", "--backoff-increment", "1ms", "--crash-endpoints")
-	if pid := d.pid("/"); pid > 100 {
-		t.Errorf("the worker's own pid is %d: no namespace of its own?", pid)
-	}
+	d.logged("role=supervisor pid=1 ") // in a namespace of its own
 	const worker = "prefork-worker-http-0"
 	old := d.ps()[worker].Pid
 	d.get("/exit?code=9")
