@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -157,7 +156,7 @@ var differences = []difference{
 	{
 		name: "thread state", waiter: true, shared: true, told: "SigBlk", std: "true", ours: "false",
 		play: func(r *trial) {
-			locked(func() {
+			testutil.OnOwnThread(func() {
 				set := unix.Sigset_t{Val: [16]uint64{1 << (unix.SIGUSR2 - 1)}}
 				unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil)
 				withPause(nil, func(pid int) string { return fmt.Sprint(statusHas(pid, "SigBlk", unix.SIGUSR2)) })(r)
@@ -194,7 +193,7 @@ var differences = []difference{
 		play: func(r *trial) {
 			var c command
 			gone := make(chan struct{})
-			locked(func() {
+			testutil.OnOwnThread(func() {
 				defer close(gone)
 				c = r.command(plainly, "./pause")
 				*c.fields().Sys = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -302,21 +301,4 @@ func statusHas(pid int, key string, sig syscall.Signal) bool {
 		}
 	}
 	return false
-}
-
-// locked runs f on a thread of its own, which ends with it. It is never the
-// process's first one, which cannot end and is what /proc/PID shows.
-func locked(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if unix.Gettid() != unix.Getpid() {
-			f()
-			return
-		}
-		locked(f)
-		runtime.UnlockOSThread()
-	}()
-	<-done
 }

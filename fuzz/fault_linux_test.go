@@ -133,7 +133,7 @@ func installFilter(code []unix.SockFilter, flags uintptr) (fd int, err error) {
 // onFaultyThread runs f on a thread under the fault, which ends with it.
 func (f fault) onFaultyThread(run func()) error {
 	var err error
-	locked(func() {
+	testutil.OnOwnThread(func() {
 		if err = f.inject(false); err == nil {
 			run()
 		}

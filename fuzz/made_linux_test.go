@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -104,20 +103,14 @@ func (c *census) serve(listening chan bool) {
 	runtime.LockOSThread()
 	<-listening
 	for {
-		var n notification
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n)))
-		if errno == unix.EINTR || errno == unix.ENOENT { // who asked is gone
-			continue
-		} else if errno != 0 {
-			panic(errno)
-		}
+		n := nextQuestion(c.listener)
 		a := verdict{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
 		if c.probing.Load() {
 			a.flags, a.error = 0, -int32(unix.EXFULL)
 		} else if exeOf(fmt.Sprint(n.pid)) == c.exe { // or else it is the worker's program
 			c.made[n.call].Store(true)
 		}
-		unix.Syscall(unix.SYS_IOCTL, uintptr(c.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a)))
+		giveVerdict(c.listener, a)
 	}
 }
 
@@ -172,7 +165,7 @@ func lookAtStarts(w way) (err error) {
 				return err
 			}
 		}
-		locked(func() {
+		testutil.OnOwnThread(func() {
 			c, unseen := new(census), []string(nil)
 			if unseen, err = c.listen(0); err == nil {
 				fmt.Printf("%s: %s\n", r.name, r.attempt(w))

@@ -77,18 +77,33 @@ func installListener(code []unix.SockFilter, flags uintptr) (fd int, err error) 
 	return fd, err
 }
 
+// nextQuestion waits for a call that the filter asks about.
+func nextQuestion(listener int) (n notification) {
+	for {
+		n = notification{} // the kernel takes none that is not empty
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n)))
+		switch errno {
+		case 0:
+			return n
+		case unix.EINTR, unix.ENOENT: // who asked is gone
+		default:
+			panic(errno)
+		}
+	}
+}
+
+// giveVerdict answers; ENOENT is that who asked is gone, or will ask again.
+func giveVerdict(listener int, a verdict) unix.Errno {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a)))
+	return errno
+}
+
 // serve answers, on a thread that is not under the filter.
 func (c *counter) serve(listening chan bool) {
 	runtime.LockOSThread()
 	<-listening
 	for {
-		var n notification
-		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(c.listener), unix.SECCOMP_IOCTL_NOTIF_RECV, uintptr(unsafe.Pointer(&n)))
-		if errno == unix.EINTR || errno == unix.ENOENT { // who asked is gone
-			continue
-		} else if errno != 0 {
-			panic(errno)
-		}
+		n := nextQuestion(c.listener)
 		a, left := verdict{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}, int64(-1)
 		if c.fail.Load() > 0 && ours(&n) {
 			left = c.fail.Add(-1)
@@ -97,8 +112,7 @@ func (c *counter) serve(listening chan bool) {
 			a.flags, a.error = 0, -int32(c.errno)
 			c.failed.Store(true)
 		}
-		_, _, errno = unix.Syscall(unix.SYS_IOCTL, uintptr(c.listener), unix.SECCOMP_IOCTL_NOTIF_SEND, uintptr(unsafe.Pointer(&a)))
-		if errno == unix.ENOENT && left >= 0 && c.fail.CompareAndSwap(left, left+1) { // a signal came: it is asked again
+		if giveVerdict(c.listener, a) == unix.ENOENT && left >= 0 && c.fail.CompareAndSwap(left, left+1) { // a signal came: it is asked again
 			c.failed.Store(false)
 		}
 	}

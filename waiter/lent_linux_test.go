@@ -4,13 +4,12 @@
 package waiter
 
 import (
-	"os"
-	"runtime"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/internal/wire"
 )
 
@@ -18,7 +17,7 @@ import (
 // it knows of the start must not depend on how fast the waiter is.
 func TestSpawn_NothingLentIsHeldAfterTheAnswer(t *testing.T) {
 	for _, fails := range []syscall.Errno{0, syscall.ENOENT} {
-		onOwnThread(func() { // its working directory changes
+		testutil.OnOwnThread(func() { // its working directory changes
 			if !isolate() {
 				t.Log("threads cannot have a working directory of their own here")
 				return
@@ -26,23 +25,6 @@ func TestSpawn_NothingLentIsHeldAfterTheAnswer(t *testing.T) {
 			answerWithFiles(t, fails)
 		})
 	}
-}
-
-// onOwnThread runs f on a thread that may end with it. The main thread would stay,
-// and what the kernel says of it is taken for the whole process.
-func onOwnThread(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if unix.Gettid() == os.Getpid() {
-			defer runtime.UnlockOSThread()
-			onOwnThread(f)
-			return
-		}
-		f()
-	}()
-	<-done
 }
 
 // answerWithFiles plays one start that fails so, or not.

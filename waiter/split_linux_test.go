@@ -4,7 +4,6 @@
 package waiter
 
 import (
-	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -42,19 +41,10 @@ func onOddThread(t *testing.T, f func()) {
 	if v, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || v != 0 {
 		t.Skip("the whole process has no_new_privs: ", err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() { // which cannot end
-			onOddThread(t, f)
-			runtime.UnlockOSThread()
-			return
-		}
+	testutil.OnOwnThread(func() {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			t.Error(err)
 		}
 		f()
-	}()
-	<-done
+	})
 }

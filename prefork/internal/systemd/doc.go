@@ -8,9 +8,9 @@
 // given out once, and their environment is removed, so that no worker mistakes
 // them for its own. States (READY, RELOADING with its time stamp, STOPPING,
 // STATUS, WATCHDOG) go to NOTIFY_SOCKET, which is removed from the environment
-// too, as WATCHDOG_USEC and WATCHDOG_PID are. Where
-// there is no manager, everything here does nothing. A manager that does not read
-// costs a second for each state, and then an error: it stops nobody.
+// too, as WATCHDOG_USEC and WATCHDOG_PID are. Where there is no manager,
+// everything here does nothing. A manager that does not read costs a second for
+// each state, and then an error: it stops nobody.
 //
 // It is not a client of the manager: it controls no unit.
 //
