@@ -132,9 +132,9 @@ func kills() int {
 	return 48
 }
 
-// helperTime is how long a helper may take: less than the time in which a package
-// must be done on the slowest machine.
-func helperTime() time.Duration { return min(testutil.Scaled(12*patience), 8*time.Minute) }
+// helperTime is how long a helper may take: so much less than the time in which a
+// package must be done on the slowest machine that this one is told of.
+func helperTime() time.Duration { return min(testutil.Scaled(12*patience), 4*time.Minute) }
 
 // underInit runs a helper and reaps all that it leaves behind, at once, as an
 // init should. (Some containers' PID 1 reaps every few seconds only, and the
@@ -147,7 +147,7 @@ func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatu
 		t.Fatal(err)
 	}
 	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-	tfork.CloseIdle()
+	waitForNobody(t)
 	out, err := os.Create(filepath.Join(t.TempDir(), "output"))
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +179,15 @@ func underInit(t *testing.T, name string, arg ...string) (string, unix.WaitStatu
 	}
 	text, _ := os.ReadFile(out.Name())
 	return string(text), end
+}
+
+// waitForNobody returns when this process has no child. A waiter has ended only
+// after its last worker: one that an earlier test released may just be dying.
+func waitForNobody(t *testing.T) {
+	t.Helper()
+	if !testutil.PollFor(patience, func() bool { tfork.CloseIdle(); return len(children()) == 0 }) {
+		t.Fatal("children of an earlier test:", children())
+	}
 }
 
 // killLoad is how many workers there are at once: a waiter that is killed breaks
