@@ -28,11 +28,14 @@ func takeCensus() census {
 	return census{fds: FDs(), goroutines: runtime.NumGoroutine(), children: Children()}
 }
 
-// leaksWithin polls until nothing is left over from the time of c, and returns
+// leaksWithin settles until nothing is left over from the time of c, and returns
 // the list of what still is when d has passed.
-func (c census) leaksWithin(d time.Duration) string {
+func (c census) leaksWithin(d time.Duration, settle ...func()) string {
 	var leaks string
 	PollFor(d, func() bool {
+		for _, f := range settle {
+			f()
+		}
 		leaks = c.leaks(takeCensus())
 		return leaks == ""
 	})

@@ -19,7 +19,8 @@ import (
 //	func TestMain(m *testing.M) { testutil.Main(m, tfork.Dispatch) }
 //
 // dispatch, which may be nil, is called before anything else; settle, called
-// after the tests, ends what the package keeps on purpose (an idle waiter).
+// after the tests until nothing is left, ends what the package keeps on purpose (a
+// waiter, which is idle only when the last worker has ended).
 func Main(m *testing.M, dispatch func(), settle ...func()) {
 	if dispatch != nil {
 		dispatch()
@@ -29,12 +30,9 @@ func Main(m *testing.M, dispatch func(), settle ...func()) {
 	unignore()
 	before := takeCensus()
 	code := m.Run()
-	for _, f := range settle {
-		f()
-	}
 	// Fuzzing and benchmark runs start processes of the testing package's own.
 	if code == 0 && flag.Lookup("test.fuzz").Value.String() == "" {
-		if leaks := before.leaksWithin(10 * time.Second); leaks != "" {
+		if leaks := before.leaksWithin(10*time.Second, settle...); leaks != "" {
 			fmt.Fprintf(os.Stderr, "tests left behind:\n%s", leaks)
 			code = 1
 		}
