@@ -18,6 +18,9 @@ type Plan struct {
 	// Cgroup is set where the runner may prepare a cgroup of its own for the
 	// ordinary user: the mount point of cgroup v2.
 	Cgroup string `json:",omitempty"`
+	// Sessions is set where the runner is the machine's first process, and gives
+	// each run a session of its own: see process.start.
+	Sessions bool `json:",omitempty"`
 }
 
 // Run is one execution of one test binary.

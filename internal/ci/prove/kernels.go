@@ -45,7 +45,7 @@ func (j *job) kernels(ctx context.Context) ([]suite.Place, error) {
 	if j.short { // the ordinary user is looked after by the sandboxes
 		o.Users = []string{plan.Root}
 	}
-	p := plan.Plan{Settle: settle, Cgroup: "/sys/fs/cgroup", Runs: j.stage.Runs(o)}
+	p := plan.Plan{Settle: settle, Cgroup: "/sys/fs/cgroup", Sessions: true, Runs: j.stage.Runs(o)}
 	cache, err := debian.Open(j.cacheDir)
 	if err != nil {
 		return nil, err

@@ -80,7 +80,10 @@ func (p *process) makeTmp() (string, error) {
 
 // start starts the process, and returns its pid. It gets a process group of its
 // own, not a session: its group would be an orphaned one then, and gVisor hangs
-// up on such a group whenever a stopped member ends.
+// up on such a group whenever a stopped member ends. Below the first process of a
+// machine, which Linux does not count as a connection, a group that is not a
+// session is as good as orphaned: the kernel hangs up on it when somebody ends
+// whose waiter was killed, while another member is stopped.
 func (p *process) start(tmp string, out *os.File) (int, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -95,7 +98,7 @@ func (p *process) start(tmp string, out *os.File) (int, error) {
 		Dir:   p.run.Dir,
 		Env:   append(append([]string{}, p.run.Env...), "TMPDIR="+tmp, "HOME="+tmp),
 		Files: []*os.File{null, out, out},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
+		Sys:   &syscall.SysProcAttr{Setsid: p.plan.Sessions, Setpgid: !p.plan.Sessions},
 	}
 	if p.run.User == plan.User {
 		done, err := p.becomeUser(attr.Sys)
