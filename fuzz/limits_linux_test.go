@@ -28,7 +28,7 @@ var fewDescriptors = testutil.Helper("few descriptors", func(args []string) int 
 		fmt.Println(err)
 		return 1
 	}
-	return underLimits(w, limits{unix.RLIMIT_NOFILE, upTo(uint64(len(testutil.FDs())-2), 18, 1), unix.EMFILE, try, groups})
+	return underLimits(w, limits{unix.RLIMIT_NOFILE, upTo(uint64(len(testutil.FDs())-2), 22, 1), unix.EMFILE, try, groups})
 })
 
 // firstStart makes a start that must work, and what the process has for good from

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/pidfd"
+	"github.com/seed-cb702d51/tfork-go/prefork/internal/orphan"
 )
 
 // killWaiterOf kills the waiter between a process and the one that supervises
@@ -68,6 +69,9 @@ func TestServer_StatusNotAvailable(t *testing.T) {
 		{"at once", "linux-4", func(*stage, string) {}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.sandbox == "no-exit-info" { // has pidfds
+				testutil.NeedFeature(t, "5.4", orphan.Possible)
+			}
 			t.Setenv("TEST_SANDBOX", tt.sandbox)
 			s := start(t, "children = 2\nbackoff-increment = 0", httpService)
 			for _, link := range [][2]string{{"worker-http-0", "master-http"}, {"master-http", "supervisor"}} {

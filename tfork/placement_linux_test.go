@@ -118,7 +118,9 @@ func TestCgroup_StartErrors(t *testing.T) {
 		good := openDir(t, testutil.Cgroup(t))
 		fd := -1
 		c := m.command("/no/such/program")
-		c.SysProcAttr = &syscall.SysProcAttr{PidFD: &fd}
+		if directParks() == nil { // else Direct passes it on to a kernel without
+			c.SysProcAttr = &syscall.SysProcAttr{PidFD: &fd}
+		}
 		c.Cgroup = good
 		err := c.Start()
 		if fd != -1 {

@@ -4,6 +4,7 @@
 package waiter
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -209,7 +210,16 @@ func TestSpawn_CgroupFD(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	d, _ := mustDescribe(t, &pool, func(r *Request) { r.Sys = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd} })
+	born := &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: fd}
+	testutil.NeedFeature(t, "5.7", func() error {
+		c := exec.Command("/bin/true")
+		c.SysProcAttr = born
+		if err := c.Run(); err != nil {
+			return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+		}
+		return nil
+	})
+	d, _ := mustDescribe(t, &pool, func(r *Request) { r.Sys = born })
 	if want := dir[strings.LastIndexByte(dir, '/'):]; !strings.Contains(d.Cgroup, want+"\n") {
 		t.Errorf("cgroups %q, want one that ends in %q", d.Cgroup, want)
 	}

@@ -25,9 +25,9 @@
 // It is not an init: it starts nothing and forwards no signal.
 //
 // Kernel needs: waitid with WNOWAIT; /proc with CONFIG_PROC_CHILDREN (without
-// it rule 1 cannot be told, and nothing is reaped); pidfds (5.3) so that the
-// process that is reaped is the one that was looked at. Elsewhere [Run] returns
-// an error that is errors.ErrUnsupported.
+// it rule 1 cannot be told, and nothing is reaped); waiting by pidfd (5.4) so that
+// the process that is reaped is the one that was looked at. Without that, and
+// elsewhere, [Run] returns an error that is errors.ErrUnsupported.
 //
 // Descriptors: none kept.
 //

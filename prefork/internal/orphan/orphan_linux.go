@@ -6,6 +6,7 @@ package orphan
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -28,9 +29,26 @@ func needed() bool {
 	return os.Getpid() == 1 || err == nil && subreaper != 0
 }
 
+// possible asks for what makes sure that the process that is reaped is the one that
+// was looked at. What there is no room to ask may be there later.
+func possible() error {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err == nil {
+		defer unix.Close(fd)
+		_, err = sys.WaitID(unix.P_PIDFD, fd, unix.WEXITED|unix.WNOHANG)
+	}
+	if err == nil || errors.Is(err, unix.ECHILD) || sys.Short(err) { // nobody is its own child
+		return nil
+	}
+	return fmt.Errorf("waiting by pidfd (Linux 5.4): %w: %w", errors.ErrUnsupported, err)
+}
+
 // run looks at each SIGCHLD, and again while there is a zombie whose time has
 // not come. Signals that come together are one look.
 func run(ctx context.Context, keep func(int) bool, report func(Reaped)) error {
+	if err := possible(); err != nil {
+		return err
+	}
 	r := reaper{keep: keep, report: report, since: map[int]time.Time{}}
 	news := make(chan os.Signal, 1)
 	signal.Notify(news, unix.SIGCHLD)
