@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
-	"github.com/seed-cb702d51/tfork-go/prefork/internal/orphan"
+	"github.com/seed-cb702d51/tfork-go/pidfd"
 )
 
 // startAsPID1 starts a server as the first process of a pid namespace.
@@ -34,7 +34,7 @@ func TestServer_AsPID1(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		reaps := orphan.Possible() == nil
+		reaps := pidfd.HaveSet() == nil
 		if reaps {
 			testutil.Poll(t, patience, "all orphans are reaped", func() bool {
 				return strings.Count(readFile(t, s.log), "reaped an orphan") == 3

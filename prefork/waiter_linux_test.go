@@ -11,7 +11,6 @@ import (
 
 	"github.com/seed-cb702d51/tfork-go/internal/testutil"
 	"github.com/seed-cb702d51/tfork-go/pidfd"
-	"github.com/seed-cb702d51/tfork-go/prefork/internal/orphan"
 )
 
 // killWaiterOf kills the waiter between a process and the one that supervises
@@ -70,7 +69,7 @@ func TestServer_StatusNotAvailable(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.sandbox == "no-exit-info" { // has pidfds
-				testutil.NeedFeature(t, "5.4", orphan.Possible)
+				testutil.NeedFeature(t, "5.4", pidfd.HaveSet)
 			}
 			t.Setenv("TEST_SANDBOX", tt.sandbox)
 			s := start(t, "children = 2\nbackoff-increment = 0", httpService)

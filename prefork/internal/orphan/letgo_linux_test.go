@@ -57,7 +57,7 @@ var letsGo = testutil.Helper("orphan: lets go", func([]string) int {
 
 func TestRun_ReapsWhatWasLetGo(t *testing.T) {
 	testutil.NeedPeerCredentials(t) // as a server does, whose orphans these would be
-	testutil.NeedFeature(t, "5.4", Possible)
+	testutil.NeedFeature(t, "5.4", possible)
 	cmd := exec.Command(testutil.Exe())
 	cmd.Env = testutil.HelperEnv(letsGo)
 	if out, err := cmd.CombinedOutput(); err != nil {

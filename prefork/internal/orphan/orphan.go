@@ -25,9 +25,6 @@ func Run(ctx context.Context, keep func(pid int) bool, report func(Reaped)) erro
 	return run(ctx, keep, report)
 }
 
-// Possible is nil, or why [Run] can reap nobody here: errors.ErrUnsupported.
-func Possible() error { return possible() }
-
 // Zombie tells whether a process, whoever's child it is, has ended and was not
 // reaped.
 func Zombie(pid int) bool { return isZombie(pid) }

@@ -29,8 +29,9 @@ func needed() bool {
 	return os.Getpid() == 1 || err == nil && subreaper != 0
 }
 
-// possible asks for what makes sure that the process that is reaped is the one that
-// was looked at. What there is no room to ask may be there later.
+// possible is nil, or why nobody can be reaped here. It asks for what makes sure
+// that the process that is reaped is the one that was looked at. What there is no
+// room to ask may be there later.
 func possible() error {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err == nil {

@@ -142,7 +142,7 @@ func bareChild(code int) (wait func() error) {
 
 func TestRun_ReapsOrphansAndNothingElse(t *testing.T) {
 	testutil.NeedPeerCredentials(t) // as a server does, whose orphans these would be
-	testutil.NeedFeature(t, "5.4", Possible)
+	testutil.NeedFeature(t, "5.4", possible)
 	if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d/children", os.Getpid())); err != nil {
 		t.Skipf("this kernel does not list children by thread: %v", err)
 	}

@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { testutil.Main(m, nil) }
 
 func TestRun_SaysUnsupportedWhereItIs(t *testing.T) {
-	if Possible() == nil {
+	if possible() == nil {
 		t.Skip("it is supported here")
 	}
 	if err := Run(t.Context(), nil, nil); !errors.Is(err, errors.ErrUnsupported) {
