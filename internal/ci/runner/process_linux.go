@@ -78,12 +78,12 @@ func (p *process) makeTmp() (string, error) {
 	return tmp, nil
 }
 
-// start starts the process, and returns its pid. It gets a process group of its
-// own, not a session: its group would be an orphaned one then, and gVisor hangs
-// up on such a group whenever a stopped member ends. Below the first process of a
-// machine, which Linux does not count as a connection, a group that is not a
-// session is as good as orphaned: the kernel hangs up on it when somebody ends
-// whose waiter was killed, while another member is stopped.
+// start starts the process, and returns its pid. It stays in our process group, as
+// below go test: gVisor counts a group of its own as orphaned as soon as one process
+// ends whose waiter was killed, and a session is an orphaned group from the beginning.
+// It hangs up on such a group when somebody ends while another member is stopped.
+// Below the first process of a machine, which Linux does not count as a connection, it
+// is the other way round: only a session of its own is never hung up on.
 func (p *process) start(tmp string, out *os.File) (int, error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -98,7 +98,7 @@ func (p *process) start(tmp string, out *os.File) (int, error) {
 		Dir:   p.run.Dir,
 		Env:   append(append([]string{}, p.run.Env...), "TMPDIR="+tmp, "HOME="+tmp),
 		Files: []*os.File{null, out, out},
-		Sys:   &syscall.SysProcAttr{Setsid: p.plan.Sessions, Setpgid: !p.plan.Sessions},
+		Sys:   &syscall.SysProcAttr{Setsid: p.plan.Sessions},
 	}
 	if p.run.User == plan.User {
 		done, err := p.becomeUser(attr.Sys)
