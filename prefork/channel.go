@@ -21,10 +21,16 @@ const sendTimeout = 100 * time.Millisecond
 // supervises it. Each end is held by exactly one process, so its end of file
 // means that the other process is gone.
 type channel struct {
-	conn net.Conn
+	conn stream
 	mu   sync.Mutex // one writer at a time
 	// file came with the message that was read last; it belongs to the reader.
 	file *os.File
+}
+
+// stream is what a channel needs of its connection.
+type stream interface {
+	net.Conn
+	CloseRead() error
 }
 
 // newChannel makes a pair: our end, and the other as a file to hand down.
@@ -48,7 +54,12 @@ func adoptChannel(f *os.File) (*channel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prefork: channel: %w", err)
 	}
-	return &channel{conn: conn}, nil
+	s, ok := conn.(stream)
+	if !ok {
+		conn.Close()
+		return nil, fmt.Errorf("prefork: channel: not a stream but %T", conn)
+	}
+	return &channel{conn: s}, nil
 }
 
 // send sends a message without a file.
@@ -75,7 +86,8 @@ func (c *channel) sendFile(m message.Message, f *os.File) error {
 	return err
 }
 
-// receive calls f for each message until the other end is gone.
+// receive calls f for each message until the other end is gone, or until
+// [channel.finish].
 func (c *channel) receive(f func(message.Message)) {
 	defer c.keep(nil)
 	for {
@@ -85,6 +97,14 @@ func (c *channel) receive(f func(message.Message)) {
 		}
 		f(m)
 		c.keep(nil)
+	}
+}
+
+// finish lets receive return after what is there already. The other process has
+// ended: its end of file may not come while somebody else holds its end.
+func (c *channel) finish() {
+	if c.conn.CloseRead() != nil {
+		c.close()
 	}
 }
 

@@ -167,10 +167,16 @@ func (c *child) receive() {
 	})
 }
 
-// await posts the process's end.
+// await posts the process's end, after all that it said: a master's reason for
+// leaving, and whom it leaves behind. One whose status is lost may go on talking,
+// and is killed first.
 func (c *child) await() {
 	c.cmd.Wait() // its error says less than the status
 	st, err := c.cmd.Process.Status(true)
+	if err == nil {
+		c.channel.finish()
+		<-c.received
+	}
 	c.nursery.group.Post(supervise.Exited{Inc: c.order.inc, Outcome: outcome(st, err)})
 }
 
@@ -261,7 +267,7 @@ func (c *child) Gone() {
 }
 
 // hangUp closes the channel when everything was read that the process wrote
-// before it ended.
+// before it ended, or was killed because its status is lost.
 func (c *child) hangUp() {
 	late := time.NewTimer(margin)
 	defer late.Stop()

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,7 +203,7 @@ func (idle) Promote(int, supervise.Process)                   {}
 func (idle) Notice(supervise.Action, supervise.Process)       {}
 
 // mute is a channel's end that takes everything and never waits.
-type mute struct{ net.Conn }
+type mute struct{ stream }
 
 func (mute) Write(b []byte) (int, error)      { return len(b), nil }
 func (mute) SetWriteDeadline(time.Time) error { return nil }
