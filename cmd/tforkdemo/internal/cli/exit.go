@@ -82,6 +82,7 @@ var advice = []struct {
 	then string
 }{
 	{syscall.EMFILE, "too many files are open: raise 'ulimit -n', or run fewer at a time with -p"},
+	{syscall.ETOOMANYREFS, "your processes are handing over more files than one may have open: raise 'ulimit -n', or run fewer at a time with -p"},
 	{cgroup.ErrHasProcesses, "name another directory with --cgroup, or begin with: systemd-run --scope -p Delegate=yes"},
 	{syscall.ENFILE, "the whole system has too many open files"},
 	{syscall.EAGAIN, "too many processes: raise 'ulimit -u' or the cgroup's pids.max, or run fewer at a time with -p"},

@@ -24,6 +24,7 @@ func TestExplain_SaysWhatToDo(t *testing.T) {
 	}{
 		{start(syscall.EMFILE), "raise 'ulimit -n'"},
 		{start(syscall.EBADF), "raise 'ulimit -n'"},
+		{fmt.Errorf("sendmsg: %w", syscall.ETOOMANYREFS), "raise 'ulimit -n'"},
 		{start(syscall.EAGAIN), "raise 'ulimit -u'"},
 		{start(syscall.EACCES), "look at its mode"},
 		{start(syscall.ENOEXEC), "#! line"},
