@@ -64,6 +64,7 @@ func TestChild_EndsAfterItsLastWords(t *testing.T) {
 		nursery: &nursery{group: group, other: func(*child, message.Message) {
 			select {
 			case <-o.ended:
+				return // too late for a reason
 			case <-time.After(100 * time.Millisecond): // would be long enough
 			}
 			words++

@@ -262,8 +262,9 @@ func TestCallerDies_WorkersLiveOn(t *testing.T) {
 	}
 }
 
-// TestGroupSignals sends what a terminal, a shell or an init system sends to a
-// whole process group. The caller ignores it or not; the waiter must live.
+// TestGroupSignals_WaiterSurvives: what a terminal, a shell or an init system sends
+// to a whole process group does to the workers what it does by default, and nothing
+// to the waiter.
 func TestGroupSignals_WaiterSurvives(t *testing.T) {
 	for _, sig := range []syscall.Signal{
 		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGPIPE,
@@ -271,24 +272,56 @@ func TestGroupSignals_WaiterSurvives(t *testing.T) {
 	} {
 		t.Run(unix.SignalName(sig), func(t *testing.T) {
 			t.Parallel()
-			c, waiters, workers := startCaller(t, nil, "0", "exec sleep 1000", "0", "trap '' "+strconv.Itoa(int(sig))+"; exec sleep 1000")
-			for _, pid := range append(workers, waiters[0]) {
-				testutil.Kill(pid, sig)
+			p := newPool(t)
+			w, err := p.Spawn(shell("exec sleep 1000"))
+			if err != nil {
+				t.Fatal(err)
 			}
-			if sig != unix.SIGTSTP && sig != unix.SIGTTIN && sig != unix.SIGTTOU && sig != unix.SIGURG {
-				testutil.Poll(t, soon, "a worker has the default disposition", gone(workers[0]))
+			testutil.Kill(w.Pid(), sig)
+			testutil.Kill(w.WaiterPid(), sig)
+			goesOn(t, p, w.WaiterPid())
+			want := sig
+			if sig == unix.SIGTSTP || sig == unix.SIGTTIN || sig == unix.SIGTTOU || sig == unix.SIGURG {
+				testutil.Kill(w.Pid(), unix.SIGKILL)
+				want = unix.SIGKILL
 			}
-			if state := testutil.StateOf(waiters[0]); state != "S" && state != "R" {
-				t.Errorf("the waiter is in state %q", state)
+			if status, err := within(t, w); err != nil || status.Signal() != want {
+				t.Errorf("status %#x, %v; want signal %d", status, err, want)
 			}
-			c.Process.Kill()
-			c.Wait()
-			for _, pid := range workers {
-				testutil.Kill(pid, unix.SIGKILL)
-				testutil.Kill(pid, unix.SIGCONT)
-			}
-			testutil.Poll(t, soon, "the waiter leaves after its workers", gone(waiters[0]))
 		})
+	}
+}
+
+// goesOn makes starts one after the other through a waiter that was just sent a
+// signal: it cannot get through them without noticing, and must not even stop.
+func goesOn(t *testing.T, p *Pool, waiter int) {
+	t.Helper()
+	all := make(chan struct{})
+	go func() {
+		defer close(all)
+		for range 10 {
+			w, err := p.Spawn(shell("exit 0"))
+			if err != nil || w.WaiterPid() != waiter {
+				t.Errorf("the waiter does not serve any more (%v)", err)
+				return
+			}
+			if _, _, err := w.Result(); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	stopped := false
+	testutil.Poll(t, soon, "starts through the waiter", func() bool {
+		stopped = stopped || testutil.StateOf(waiter) == "T"
+		select {
+		case <-all:
+			return true
+		default:
+			return false
+		}
+	})
+	if stopped {
+		t.Error("the waiter was stopped")
 	}
 }
 
