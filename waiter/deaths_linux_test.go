@@ -288,6 +288,8 @@ func TestGroupSignals_WaiterSurvives(t *testing.T) {
 			if status, err := within(t, w); err != nil || status.Signal() != want {
 				t.Errorf("status %#x, %v; want signal %d", status, err, want)
 			}
+			p.CloseIdle()
+			testutil.Poll(t, soon, "the waiter leaves after its workers", gone(w.WaiterPid()))
 		})
 	}
 }
