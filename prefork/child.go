@@ -266,16 +266,21 @@ func (c *child) Gone() {
 	}
 }
 
-// hangUp closes the channel when everything was read that the process wrote
-// before it ended, or was killed because its status is lost.
+// hangUp closes the channel when nothing more can come through it.
 func (c *child) hangUp() {
+	c.heardOut()
+	c.channel.close()
+}
+
+// heardOut waits until everything was read that the process wrote before it ended,
+// or was killed because its status is lost.
+func (c *child) heardOut() {
 	late := time.NewTimer(margin)
 	defer late.Stop()
 	select {
 	case <-c.received:
 	case <-late.C: // somebody else holds its end
 	}
-	c.channel.close()
 }
 
 // releaseCgroup gives the cgroup back as soon as it is empty.

@@ -103,12 +103,7 @@ func (c *child) cage(path []byte) {
 // bequeath gives a dead master's workers away, those included of which it
 // spoke last.
 func (c *child) bequeath() []*deputy {
-	late := time.NewTimer(margin)
-	defer late.Stop()
-	select {
-	case <-c.received:
-	case <-late.C:
-	}
+	c.heardOut()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	orphans := c.deputies
